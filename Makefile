@@ -1,0 +1,39 @@
+# Two commands do all the set-up on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test test-all check docs bench clean
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all,dev]'
+	touch $@
+
+demo: $(VENV)/.installed  ## The main job on data that ships with scikit-learn.
+	$(BIN)/metabalance demo --out demo-run
+
+test: $(VENV)/.installed  ## The fast suite.
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	$(BIN)/python -m pytest --doctest-modules src/metabalance
+
+test-all: $(VENV)/.installed  ## Everything, the long tests included.
+	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest --doctest-modules src/metabalance
+
+check: $(VENV)/.installed  ## Lint, format and types.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(VENV)/.installed  ## Regenerates the method index from the method table.
+	$(BIN)/metabalance methods --markdown > docs/methods.md
+
+bench: $(VENV)/.installed  ## Side by side with peers, as ratios; writes docs/results/speed.md.
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info demo-run

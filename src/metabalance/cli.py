@@ -1,0 +1,229 @@
+"""The ``metabalance`` command: thin, one function a command.
+
+Nothing heavy is imported before a command needs it: ``metabalance --help`` answers at once.
+"""
+
+import functools
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from metabalance import __version__
+
+app = typer.Typer(
+    name="metabalance",
+    help="Deep learning for imbalanced data: find the remedy that works on your table, train it, ship it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+INPUT_ERROR, INTERRUPTED = 2, 130
+
+
+def main() -> None:
+    """Entry point: bad input is one sentence and exit status 2, Ctrl-C is 130."""
+    app()
+
+
+def _guarded(command: Callable) -> Callable:
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except KeyboardInterrupt:
+            _say("Interrupted. Finished fits are kept: run the same command again to go on.")
+            raise typer.Exit(INTERRUPTED) from None
+        except (ValueError, KeyError) as error:
+            if not _is_input_error(error):
+                raise
+            _say(f"error: {error.args[0] if error.args else error}")
+            raise typer.Exit(INPUT_ERROR) from None
+
+    return run
+
+
+def _is_input_error(error: Exception) -> bool:
+    from metabalance.data.errors import DataError
+    from metabalance.methods import UnknownName
+
+    return isinstance(error, (DataError, UnknownName))
+
+
+def _say(text: str) -> None:
+    print(" ".join(text.split()), file=sys.stderr)
+
+
+# ------------------------------------------------------------------------------------------ shared options
+
+DataArgument = Annotated[
+    Path, typer.Argument(help="CSV, TSV, Parquet, Feather, Arrow, NPZ or ARFF; .gz, .xz, .bz2 and .zst too.")
+]
+TargetOption = Annotated[str, typer.Option(help="The target column: its name, or its position (-1 is the last).")]
+PositiveOption = Annotated[
+    str | None, typer.Option(help="The positive class; by default the rarest.", show_default=False)
+]
+GroupsOption = Annotated[str | None, typer.Option(help="Column whose groups stay on one side of every split.")]
+TimeOption = Annotated[str | None, typer.Option(help="Column of times: the test part is always later.")]
+HeaderOption = Annotated[bool, typer.Option("--header/--no-header", help="Whether the first row names the columns.")]
+DelimiterOption = Annotated[str | None, typer.Option(help="Separator of a text table; found by itself otherwise.")]
+CostOption = Annotated[
+    str | None,
+    typer.Option(help="Costs such as fn=50,fp=1, or a JSON file with a matrix (rows true, columns predicted)."),
+]
+KeepOption = Annotated[str | None, typer.Option(help="Columns to keep though a check would drop them, a,b,c.")]
+DropOption = Annotated[str | None, typer.Option(help="Columns to leave out, a,b,c.")]
+MetricOption = Annotated[str, typer.Option(help="The metric that decides, e.g. average_precision, roc_auc, f1.")]
+
+
+@app.command()
+@_guarded
+def compare(
+    data: DataArgument,
+    target: TargetOption,
+    positive: PositiveOption = None,
+    recipes: Annotated[
+        str | None,
+        typer.Option(help="a,b(option=value),c(option=v1|v2): several values are tuned on the validation part."),
+    ] = None,
+    folds: Annotated[int, typer.Option(help="Folds of each repetition.", min=2)] = 5,
+    seeds: Annotated[int, typer.Option(help="Repetitions with new shuffles.", min=1)] = 3,
+    metric: MetricOption = "average_precision",
+    cost: CostOption = None,
+    groups: GroupsOption = None,
+    time: TimeOption = None,
+    budget: Annotated[str | None, typer.Option(help="Time for everything, e.g. 90s, 10m, 2h.")] = None,
+    fit_limit: Annotated[str | None, typer.Option(help="Time for one fit; what takes longer is reported.")] = None,
+    out: Annotated[Path, typer.Option(help="The run folder; an unfinished run in it goes on.")] = Path("run"),
+    workers: Annotated[int | None, typer.Option(help="Processes; by default one per core.", min=1)] = None,
+    epochs: Annotated[int, typer.Option(help="At most this many epochs per network.", min=1)] = 50,
+    batch_size: Annotated[int | None, typer.Option(help="Rows per batch; by default 256 to 2048 by size.", min=2)] = None,
+    dedupe: Annotated[bool, typer.Option("--dedupe", help="Keep equal rows on one side of every split.")] = False,
+    header: HeaderOption = True,
+    delimiter: DelimiterOption = None,
+    keep: KeepOption = None,
+    drop: DropOption = None,
+) -> None:
+    """Which remedy works on this table? Every recipe on the same splits, beside an untouched baseline."""
+    from metabalance.study.commands import compare_command
+
+    compare_command(
+        data=data, target=target, positive=positive, recipes=recipes, folds=folds, seeds=seeds, metric=metric, cost=cost,
+        groups=groups, time=time, budget=budget, fit_limit=fit_limit, out=out, workers=workers, epochs=epochs,
+        batch_size=batch_size, dedupe=dedupe, header=header, delimiter=delimiter, keep=keep, drop=drop,
+        command=shlex.join(["metabalance", *sys.argv[1:]]),
+    )  # fmt: skip
+
+
+@app.command()
+@_guarded
+def fit(
+    data: DataArgument,
+    target: TargetOption,
+    recipe: Annotated[str, typer.Option(help="NAME or NAME(option=value); several values are tuned.")] = "metabalance",
+    positive: PositiveOption = None,
+    cost: CostOption = None,
+    objective: Annotated[
+        str | None, typer.Option(help="What the threshold is chosen for: cost, f1 or balanced_accuracy.")
+    ] = None,
+    prior: Annotated[
+        str | None,
+        typer.Option(help="The class shares where the model will work: 0.00173 for the positive class, or a=0.2,b=0.8."),
+    ] = None,
+    holdout: Annotated[float, typer.Option(help="Share of rows kept aside for an honest final figure.", min=0, max=0.9)] = 0.0,
+    metric: MetricOption = "average_precision",
+    seed: Annotated[int, typer.Option(help="Everything random follows from it.", min=0)] = 0,
+    groups: GroupsOption = None,
+    time: TimeOption = None,
+    out: Annotated[Path, typer.Option(help="The model folder.")] = Path("model"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing model folder.")] = False,
+    missing_columns: Annotated[
+        str, typer.Option(help="What predict does when a column is missing: error or impute.")
+    ] = "error",
+    epochs: Annotated[int, typer.Option(help="At most this many epochs.", min=1)] = 50,
+    batch_size: Annotated[int | None, typer.Option(help="Rows per batch; by default 256 to 2048 by size.", min=2)] = None,
+    header: HeaderOption = True,
+    delimiter: DelimiterOption = None,
+    keep: KeepOption = None,
+    drop: DropOption = None,
+) -> None:
+    """Train one recipe, calibrate it, choose its threshold, and save a model folder that runs no code when loaded."""
+    from metabalance.study.commands import fit_command
+
+    fit_command(
+        data=data, target=target, recipe=recipe, positive=positive, cost=cost, objective=objective, prior=prior,
+        holdout=holdout, metric=metric, seed=seed, groups=groups, time=time, out=out, overwrite=overwrite,
+        missing_columns=missing_columns, epochs=epochs, batch_size=batch_size, header=header, delimiter=delimiter,
+        keep=keep, drop=drop,
+    )  # fmt: skip
+
+
+@app.command()
+@_guarded
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model folder written by metabalance fit.")],
+    data: DataArgument,
+    out: Annotated[Path, typer.Option(help="Scored table: .parquet, .csv, .tsv or .feather.")] = Path("scored.parquet"),
+    prior: Annotated[str | None, typer.Option(help="Class shares of these data, in place of the model's.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    header: HeaderOption = True,
+    delimiter: DelimiterOption = None,
+) -> None:
+    """Score new rows with a saved model: calibrated probabilities and decisions."""
+    from metabalance.study.commands import predict_command
+
+    predict_command(
+        model=model, data=data, out=out, prior=prior, overwrite=overwrite, header=header, delimiter=delimiter
+    )
+
+
+@app.command()
+@_guarded
+def methods(
+    stage: Annotated[str | None, typer.Option(help="Only this stage.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As a Markdown table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Every method: where it acts, who published it, what it works on."""
+    from metabalance.study.listing import methods_command
+
+    methods_command(stage=stage, markdown=markdown, as_json=as_json)
+
+
+@app.command()
+@_guarded
+def cite(name: Annotated[str, typer.Argument(help="A method's name.")]) -> None:
+    """Print the BibTeX entry of a method."""
+    from metabalance.methods import bibtex
+
+    print(bibtex(name))
+
+
+@app.command()
+@_guarded
+def demo(
+    out: Annotated[Path, typer.Option(help="Where the run and the model go.")] = Path("metabalance-demo"),
+    workers: Annotated[int | None, typer.Option(help="Processes; by default one per core.", min=1)] = None,
+) -> None:
+    """The whole story in under two minutes, on digits that ship with scikit-learn, made imbalanced."""
+    from metabalance.study.demo import demo_command
+
+    demo_command(out=out, workers=workers)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""Data in: a file becomes a frame, a column becomes a target, a frame becomes a list of findings.
+
+==========  ======================================================================================
+tables      ``read_table(path) -> DataFrame``; ``to_pandas(frame)``; ``resolve_column(frame, name)``
+target      ``encode_target(series) -> Target``: class indices ``(N,)`` from 0, and their names
+checks      ``check_table(frame, name, target) -> [Finding]``; ``apply_findings(frame, findings)``
+errors      ``DataError``: the user's data cannot be used; one sentence says why and what to do
+==========  ======================================================================================
+
+``batches``, ``cycle`` and ``imbalance`` need torch and are imported by their own names, so that looking
+at a table never waits for it.
+"""
+
+from metabalance.data.checks import Finding, apply_findings, check_table, row_hashes
+from metabalance.data.errors import DataError
+from metabalance.data.tables import read_table, resolve_column, to_pandas
+from metabalance.data.target import Target, encode_target
+
+__all__ = [
+    "DataError",
+    "Finding",
+    "Target",
+    "apply_findings",
+    "check_table",
+    "encode_target",
+    "read_table",
+    "resolve_column",
+    "row_hashes",
+    "to_pandas",
+]

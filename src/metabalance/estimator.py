@@ -1,0 +1,481 @@
+"""The scikit-learn face of the engine and the recipes."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_feature_names, _check_sample_weight, check_is_fitted, validate_data
+from torch import Tensor, nn
+
+from metabalance import engine
+from metabalance.adjust.prior import shift_prior
+from metabalance.counts import class_counts, class_weights
+from metabalance.judge.metrics import get_metric
+from metabalance.recipes import Plan, Task, get_recipe, recipe_options
+
+__all__ = ["MLP", "MetaBalanceClassifier"]
+
+# Tables up to this many batches are searched for equal rows: they may turn out to be a single batch.
+MERGED_BATCHES = 16
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "sgd": lambda params, **kw: torch.optim.SGD(params, momentum=0.9, nesterov=True, **kw),
+}
+
+
+class MLP(nn.Sequential):
+    """A multi-layer perceptron with ReLU: ``(B, D) -> (B, C)``.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+        hidden: Widths of the hidden layers.
+        dropout: Probability of dropping a hidden unit.
+    """
+
+    def __init__(
+        self, num_features: int, num_classes: int, hidden: Sequence[int] = (64, 64), dropout: float = 0.0
+    ) -> None:
+        layers: list[nn.Module] = []
+        width = num_features
+        for size in hidden:
+            layers += [nn.Linear(width, size), nn.ReLU()]
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+            width = size
+        super().__init__(*layers, nn.Linear(width, num_classes))
+
+
+class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
+    """A neural classifier for imbalanced data, trained by any recipe of the library.
+
+    Args:
+        recipe: Name of a recipe (``metabalance methods`` lists them).
+        recipe_options: The recipe's options, ``{"order": 2, "inner_lr": 0.1}`` for instance.
+        module: The network: None for an :class:`MLP`, a callable ``(num_features, num_classes) -> nn.Module``,
+            or an ``nn.Module`` that gives logits ``(B, C)``; the latter is copied, never changed.
+        hidden: Widths of the MLP's hidden layers.
+        dropout: Dropout of the MLP.
+        epochs: At most this many epochs; an epoch is as many batches as one natural pass holds.
+        batch_size: Rows per batch. A training set that fits into one batch is used whole at every step, and
+            then a sample weight of k equals k copies of the row to the last bit.
+        optimizer: ``"adamw"``, ``"sgd"`` (Nesterov momentum 0.9) or a callable
+            ``(parameters, lr=, weight_decay=) -> Optimizer``.
+        lr: Learning rate.
+        weight_decay: Weight decay.
+        schedule: None or ``"cosine"``, over all epochs.
+        clip_norm: Largest gradient norm, or None.
+        class_weight: None, ``"balanced"``, ``"sqrt"``, ``"effective"`` or ``{label: weight}``: weighs the rows in
+            training and the classes in ``predict``.
+        validation_fraction: Share held out for early stopping and the choice of the best epoch.
+        min_positives: Every class needs this many held-out rows; below that nothing is held out, all epochs
+            are run and the last weights are kept.
+        monitor: Metric of the held-out part that picks the epoch.
+        patience: Epochs without improvement before stopping.
+        positive: With two classes, the label that ``monitor`` takes as positive; by default the rarer one.
+        prior: The class prior of ``predict_proba``: ``"source"`` (that of the training data: rebalanced training
+            is corrected), ``"training"`` (uncorrected), or shares per class ``(C,)``.
+        preprocess: ``"auto"`` (mixed tables are vectorised; numbers are imputed and standardised), None for
+            inputs that are ready, or a scikit-learn transformer.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
+        precision: A Fabric precision such as ``"bf16-mixed"``; None keeps the data's.
+        max_seconds: Stops training cleanly after this time.
+        checkpoint: A file; training killed at any moment goes on from it.
+        random_state: Seed of everything random.
+        verbose: 1 shows a progress bar.
+
+    Attributes:
+        classes_: The labels ``(C,)``, sorted.
+        module_: The trained network.
+        history_: The engine's record of the run.
+        class_weight_: The resolved class weights ``(C,)``.
+        source_prior_: Class prior of the data ``(C,)``.
+        training_prior_: Class prior the raw scores are calibrated to ``(C,)``.
+        notes_: What the recipe had to say.
+        n_features_in_, feature_names_in_: As everywhere in scikit-learn.
+
+    >>> from sklearn.datasets import make_classification
+    >>> X, y = make_classification(500, weights=[0.9], class_sep=2, random_state=0)
+    >>> model = MetaBalanceClassifier(recipe="metabalance", random_state=0).fit(X, y)
+    >>> model.predict_proba(X).shape
+    (500, 2)
+    """
+
+    def __init__(
+        self,
+        recipe: str = "metabalance",
+        *,
+        recipe_options: Mapping[str, Any] | None = None,
+        module: nn.Module | Callable[[int, int], nn.Module] | None = None,
+        hidden: Sequence[int] = (64, 64),
+        dropout: float = 0.0,
+        epochs: int = 50,
+        batch_size: int = 256,
+        optimizer: str | Callable[..., torch.optim.Optimizer] = "adamw",
+        lr: float = 2e-3,
+        weight_decay: float = 1e-4,
+        schedule: str | None = None,
+        clip_norm: float | None = None,
+        class_weight: str | Mapping[Any, float] | None = None,
+        validation_fraction: float = 0.15,
+        min_positives: int = 10,
+        monitor: str = "average_precision",
+        patience: int | None = 10,
+        positive: Any = None,
+        prior: str | Sequence[float] = "source",
+        preprocess: Any = "auto",
+        device: str = "auto",
+        precision: str | None = None,
+        max_seconds: float | None = None,
+        checkpoint: str | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.recipe = recipe
+        self.recipe_options = recipe_options
+        self.module = module
+        self.hidden = hidden
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.clip_norm = clip_norm
+        self.class_weight = class_weight
+        self.validation_fraction = validation_fraction
+        self.min_positives = min_positives
+        self.monitor = monitor
+        self.patience = patience
+        self.positive = positive
+        self.prior = prior
+        self.preprocess = preprocess
+        self.device = device
+        self.precision = precision
+        self.max_seconds = max_seconds
+        self.checkpoint = checkpoint
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # ------------------------------------------------------------------------------------------- fit
+
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: tuple[Any, Any] | None = None
+    ) -> "MetaBalanceClassifier":
+        """Trains the network.
+
+        Args:
+            X: Features ``(N, D)``: an array, or a data frame with columns of any kind.
+            y: Labels ``(N,)``.
+            sample_weight: True loss weights ``(N,)``. A weight of 0 is the same as leaving the row out.
+            validation_data: ``(X, y)`` in place of a held-out share.
+
+        Returns:
+            The fitted estimator.
+
+        Raises:
+            ValueError: Bad input, with what was given, what is allowed and what to do.
+        """
+        started = time.monotonic()
+        self._check_parameters()
+        recipe, options = get_recipe(self.recipe), dict(self.recipe_options or {})
+        known = recipe_options(self.recipe)
+        unknown = next((name for name in options if name not in known), None)
+        if unknown is not None:
+            has = ", ".join(known) if known else "none"
+            raise ValueError(f"the recipe {self.recipe!r} has no option {unknown!r}; it has {has}")
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+
+        X, y = self._validated(X, y)
+        check_classification_targets(y)
+        weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=np.float64)
+        X, y, weight = _without_zero_weights(X, y, weight)
+        self.classes_, target = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y holds one class only ({self.classes_.tolist()[0]!r}); a classifier needs at least two classes")
+        X, target, weight, kept_out = self._hold_out(X, target, weight, seed, validation_data)
+        if not hasattr(X, "columns") and len(target) <= MERGED_BATCHES * self.batch_size:
+            merged = _merged(X, target, np.ones(len(target)) if weight is None else weight)
+            if len(merged[1]) <= self.batch_size:
+                X, target, weight = merged
+
+        self.preprocessor_ = self._preprocessor(X)
+        inputs = _tensor(X if self.preprocessor_ is None else self.preprocessor_.fit_transform(X))
+        labels = torch.from_numpy(np.asarray(target)).long()
+        num_classes = len(self.classes_)
+        counts = class_counts(labels, num_classes, weight)
+        self.class_weight_ = class_weights(counts, self.class_weight, list(self.classes_)).numpy()
+        task = Task(
+            inputs,
+            labels,
+            num_classes,
+            None if weight is None else torch.as_tensor(weight / weight.mean(), dtype=inputs.dtype),
+            None if self.class_weight is None else _average_one(torch.as_tensor(self.class_weight_), counts),
+            self.batch_size,
+            seed,
+        )
+        self.source_prior_ = (counts / counts.sum()).numpy()
+        validation = None
+        if kept_out is not None:
+            rows, held_target = kept_out
+            rows = rows if self.preprocessor_ is None else self.preprocessor_.transform(rows)
+            validation = [(_tensor(rows, inputs.dtype), torch.from_numpy(np.asarray(held_target)).long())]
+
+        # Global random state (initial weights, dropout) is the estimator's own for the time of the fit.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.module_ = self._network(inputs.shape[1:], num_classes).to(inputs.dtype)
+            plan = recipe(task, **options)
+            self.training_prior_ = np.asarray(plan.training_prior, dtype=np.float64)
+            self.notes_ = tuple(plan.notes)
+            self.history_ = self._train(plan, validation, started)
+        self.module_ = self.module_.cpu().eval()
+        return self
+
+    def _train(self, plan: Plan, validation: Any, started: float) -> engine.History:
+        epochs = plan.epochs or self.epochs
+        trainable = [p for p in self.module_.parameters() if p.requires_grad]
+        if plan.optimizer is not None:
+            optimizer = plan.optimizer(trainable)
+        else:
+            make = OPTIMIZERS[self.optimizer] if isinstance(self.optimizer, str) else self.optimizer
+            optimizer = make(trainable, lr=self.lr, weight_decay=self.weight_decay)
+        scheduler = None
+        if plan.scheduler is not None:
+            scheduler = plan.scheduler(optimizer, epochs)
+        elif self.schedule == "cosine":
+            scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+        metric = get_metric(self.monitor)
+        positive = self._positive()
+
+        def monitor(probabilities: np.ndarray, target: np.ndarray) -> float:
+            scores = self._source(probabilities, "source")
+            if len(self.classes_) > 2:
+                return metric(scores, target)
+            return metric(scores[:, positive], (target == positive).astype(np.int64))
+
+        return engine.fit(
+            self.module_,
+            plan.loader,
+            objective=plan.objective,
+            optimizer=optimizer,
+            step=plan.step,
+            parts=plan.parts,
+            scheduler=scheduler,
+            epochs=epochs,
+            validation=validation,
+            monitor=monitor,
+            greater_is_better=metric.greater_is_better,
+            patience=self.patience,
+            min_positives=self.min_positives,
+            clip_norm=self.clip_norm,
+            fabric=self._fabric(),
+            checkpoint=self.checkpoint,
+            progress=bool(self.verbose),
+            deadline=None if self.max_seconds is None else started + self.max_seconds,
+        )
+
+    # ----------------------------------------------------------------------------------------- predict
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Log-probabilities ``(N, C)`` under the prior of the constructor."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def predict_proba(self, X: Any, prior: str | Sequence[float] | None = None) -> np.ndarray:
+        """Probabilities ``(N, C)`` of the classes in the order of ``classes_``.
+
+        Args:
+            X: Features ``(N, D)``.
+            prior: In place of the constructor's ``prior``.
+        """
+        check_is_fitted(self, "module_")
+        raw = torch.softmax(self._logits(X).double(), dim=1).numpy()
+        return self._source(raw, self.prior if prior is None else prior)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Labels ``(N,)``: the most probable, a class counting for its ``class_weight``.
+
+        Class weights are what a missed row of the class costs; ``predict_proba`` stays free of them under the
+        source prior. For thresholds chosen on held-out data see ``metabalance.adjust``.
+        """
+        probabilities = self.predict_proba(X)
+        if self.prior != "training":
+            probabilities = probabilities * self.class_weight_
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    def _logits(self, X: Any) -> Tensor:
+        rows = self._validated(X)
+        if self.preprocessor_ is not None:
+            rows = self.preprocessor_.transform(rows)
+        dtype = next((p.dtype for p in self.module_.parameters()), torch.float32)
+        inputs = _tensor(rows, dtype)
+        with torch.inference_mode():
+            return torch.cat([self.module_(part) for part in inputs.split(65_536)])
+
+    def _source(self, probabilities: np.ndarray, prior: Any) -> np.ndarray:
+        if isinstance(prior, str):
+            if prior not in ("source", "training"):
+                raise ValueError(f"prior={prior!r} is unknown; use 'source', 'training' or one share per class")
+            goal = self.source_prior_ if prior == "source" else self.training_prior_
+        else:
+            goal = np.asarray(prior, dtype=np.float64)
+        return shift_prior(probabilities, self.training_prior_, goal)
+
+    # ----------------------------------------------------------------------------------------- helpers
+
+    def _check_parameters(self) -> None:
+        positive = {"epochs": Integral, "batch_size": Integral, "lr": Real}
+        for name, kind in positive.items():
+            value = getattr(self, name)
+            if not isinstance(value, kind) or isinstance(value, bool) or value <= 0:
+                word = "a whole number" if kind is Integral else "a number"
+                raise ValueError(f"{name} must be {word} above 0, but {value!r} was given")
+        if not 0 <= self.validation_fraction < 1:
+            raise ValueError(f"validation_fraction must lie in [0, 1), but {self.validation_fraction!r} was given")
+        if isinstance(self.optimizer, str) and self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer={self.optimizer!r} is unknown; use one of {', '.join(OPTIMIZERS)} or a callable")
+        if self.schedule not in (None, "cosine"):
+            raise ValueError(f"schedule={self.schedule!r} is unknown; use None or 'cosine'")
+
+    def _validated(self, X: Any, y: Any = "no_validation") -> Any:
+        """Arrays are checked as scikit-learn does; data frames of mixed columns keep their types."""
+        reset = not isinstance(y, str)
+        if not _is_mixed(X):
+            return validate_data(
+                self,
+                X,
+                y,
+                reset=reset,
+                dtype=[np.float64, np.float32],
+                ensure_all_finite="allow-nan" if self.preprocess is not None else True,
+                **({} if not reset else {"y_numeric": False}),
+            )
+        from metabalance.data.tables import to_pandas
+
+        frame = to_pandas(X)
+        _check_feature_names(self, frame, reset=reset)
+        if reset:
+            self.n_features_in_ = frame.shape[1]
+            labels = np.asarray(y)
+            if len(labels) != len(frame):
+                raise ValueError(f"X has {len(frame)} rows, but y has {len(labels)}")
+            return frame, labels
+        return frame
+
+    def _hold_out(
+        self, X: Any, target: np.ndarray, weight: np.ndarray | None, seed: int, given: tuple[Any, Any] | None
+    ) -> tuple[Any, np.ndarray, np.ndarray | None, tuple[Any, np.ndarray] | None]:
+        if given is not None:
+            rows, labels = self._validated(given[0]), np.asarray(given[1])
+            unknown = ~np.isin(labels, self.classes_)
+            if unknown.any():
+                raise ValueError(f"validation_data holds the label {labels[unknown].tolist()[0]!r}, which y does not")
+            return X, target, weight, (rows, np.searchsorted(self.classes_, labels))
+        smallest = np.bincount(target).min()
+        if int(smallest * self.validation_fraction) < self.min_positives:
+            return X, target, weight, None
+        index = np.arange(len(target))
+        fit, held = train_test_split(index, test_size=self.validation_fraction, stratify=target, random_state=seed)
+        take = X.iloc.__getitem__ if hasattr(X, "iloc") else X.__getitem__
+        return take(fit), target[fit], None if weight is None else weight[fit], (take(held), target[held])
+
+    def _preprocessor(self, X: Any) -> Any:
+        if self.preprocess is None:
+            return None
+        if self.preprocess != "auto":
+            from sklearn.base import clone
+
+            return clone(self.preprocess)
+        if hasattr(X, "columns"):
+            from metabalance.study.preprocess import TablePreprocessor
+
+            return TablePreprocessor()
+        return make_pipeline(SimpleImputer(add_indicator=True, keep_empty_features=True), StandardScaler())
+
+    def _positive(self) -> int:
+        if self.positive is None:
+            return int(np.argmin(self.source_prior_))
+        if self.positive not in self.classes_:
+            raise ValueError(f"positive={self.positive!r} is not among the classes {self.classes_.tolist()}")
+        return int(np.flatnonzero(self.classes_ == self.positive)[0])
+
+    def _network(self, shape: Sequence[int], num_classes: int) -> nn.Module:
+        if self.module is None:
+            return MLP(int(np.prod(shape)), num_classes, self.hidden, self.dropout)
+        if isinstance(self.module, nn.Module):
+            from copy import deepcopy
+
+            return deepcopy(self.module)
+        return self.module(int(np.prod(shape)), num_classes)
+
+    def _fabric(self) -> Any:
+        if self.device in ("auto", "cpu") and self.precision is None and not torch.cuda.is_available():
+            return None
+        from lightning_fabric import Fabric
+
+        return Fabric(accelerator=self.device.split(":")[0], devices=1, precision=self.precision)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.preprocess is not None
+        return tags
+
+
+def _average_one(weights: Tensor, counts: Tensor) -> Tensor:
+    """Class weights scaled so that rows weigh one on average: a learning rate then means the same with any."""
+    return weights * (counts.sum() / (counts * weights).sum())
+
+
+def _is_mixed(X: Any) -> bool:
+    """Whether X is a data frame with a column that is not a number."""
+    if not hasattr(X, "columns") or not hasattr(X, "dtypes"):
+        return False
+    import narwhals as nw
+
+    schema = nw.from_native(X, eager_only=True).schema
+    return not all(dtype.is_numeric() for dtype in schema.values())
+
+
+def _tensor(rows: Any, dtype: torch.dtype | None = None) -> Tensor:
+    array = np.ascontiguousarray(np.asarray(rows))
+    if array.dtype not in (np.float32, np.float64):
+        array = array.astype(np.float32)
+    if not array.flags.writeable:  # a memory map, say; torch warns of those
+        array = array.copy()
+    tensor = torch.from_numpy(array)
+    return tensor if dtype is None else tensor.to(dtype)
+
+
+def _without_zero_weights(X: Any, y: np.ndarray, weight: np.ndarray | None) -> tuple[Any, np.ndarray, Any]:
+    if weight is None:
+        return X, y, None
+    if (weight < 0).any():
+        raise ValueError(f"sample_weight must not be negative, but it holds {weight.min()}")
+    keep = weight > 0
+    if keep.all():
+        return X, y, weight
+    return (X.iloc[keep] if hasattr(X, "iloc") else X[keep]), y[keep], weight[keep]
+
+
+def _merged(X: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Equal rows become one with their summed weight, in sorted order.
+
+    In full-batch training this changes nothing but the order of a sum; so that a weight of k and k copies
+    also round alike, both are brought to the same form.
+    """
+    keys = np.column_stack([target.astype(X.dtype), X])
+    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    return X[first], target[first], np.bincount(inverse.reshape(-1), weights=weight)

@@ -1,0 +1,73 @@
+"""How well, and how sure: ``(scores, target) -> value``, with an interval on request.
+
+Scores are ``(N,)`` of the positive class or ``(N, C)``, target ``(N,)`` class indices. What is undefined is
+NaN, with a reason. Nothing here imports torch.
+"""
+
+from metabalance.judge.intervals import (
+    Interval,
+    bootstrap_interval,
+    corrected_resampled_interval,
+    delong_interval,
+    wilson_interval,
+)
+from metabalance.judge.metrics import (
+    METRICS,
+    Metric,
+    accuracy,
+    average_precision,
+    balanced_accuracy,
+    brier,
+    confusion,
+    ece,
+    expected_cost,
+    f_beta,
+    g_mean,
+    get_metric,
+    log_loss,
+    mcc,
+    precision,
+    precision_at_k,
+    recall,
+    recall_per_class,
+    roc_auc,
+    roc_auc_ovo,
+    specificity,
+    undefined_reason,
+)
+from metabalance.judge.paired import Difference, holm, mcnemar, paired_bootstrap, paired_difference
+
+__all__ = [
+    "METRICS",
+    "Difference",
+    "Interval",
+    "Metric",
+    "accuracy",
+    "average_precision",
+    "balanced_accuracy",
+    "bootstrap_interval",
+    "brier",
+    "confusion",
+    "corrected_resampled_interval",
+    "delong_interval",
+    "ece",
+    "expected_cost",
+    "f_beta",
+    "g_mean",
+    "get_metric",
+    "holm",
+    "log_loss",
+    "mcc",
+    "mcnemar",
+    "paired_bootstrap",
+    "paired_difference",
+    "precision",
+    "precision_at_k",
+    "recall",
+    "recall_per_class",
+    "roc_auc",
+    "roc_auc_ovo",
+    "specificity",
+    "undefined_reason",
+    "wilson_interval",
+]

@@ -1,0 +1,380 @@
+"""Recipes: which published parts fill which slots of the engine.
+
+A recipe is one short function ``(task, **options) -> Plan``. It sees the training part alone, and it names
+the class prior that its raw scores are calibrated to, so that probabilities can be moved back to the
+source prior afterwards. ``RECIPES`` is built from this module's functions: defining one registers it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from metabalance.counts import class_counts, class_priors, class_weights
+from metabalance.data.batches import BatchLoader
+from metabalance.data.cycle import Cycle
+from metabalance.engine import Objective, plain_step
+from metabalance.loss import BalancedSoftmaxLoss, ClassBalancedLoss, FocalLoss, LogitAdjustedLoss, WeightedCrossEntropy
+from metabalance.optimize import PRESETS, MetaBalanceStep, hold_out_meta_set
+from metabalance.sample import (
+    RESAMPLERS,
+    ClassBalancedSampler,
+    OverSampler,
+    PowerSampler,
+    ShuffleSampler,
+    UnderSampler,
+    resample,
+)
+
+__all__ = ["RECIPES", "Plan", "Task", "get_recipe", "recipe_options", "stream"]
+
+# A table of a few hundred rows is one batch: an epoch is then this many steps, not one.
+MIN_STEPS_PER_EPOCH = 10
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a recipe may know: the training part, already numeric, and the seed.
+
+    Args:
+        inputs: ``(N, ...)``.
+        target: Class indices ``(N,)``.
+        num_classes: C, whether or not every class occurs.
+        weight: Loss weights ``(N,)`` of average 1, or None.
+        class_weight: Weights per class ``(C,)``, or None; multiplied onto ``weight``.
+        batch_size: Rows per batch.
+        seed: Everything random follows from it.
+    """
+
+    inputs: Tensor
+    target: Tensor
+    num_classes: int
+    weight: Tensor | None = None
+    class_weight: Tensor | None = None
+    batch_size: int = 256
+    seed: int = 0
+
+    @cached_property
+    def counts(self) -> Tensor:
+        """Class sizes ``(C,)``, in rows or, with sample weights, in weight."""
+        return class_counts(self.target, self.num_classes, self.weight)
+
+    @cached_property
+    def prior(self) -> Tensor:
+        """The class prior that unweighted, natural training is calibrated to, ``(C,)``."""
+        return class_priors(self.counts)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What fills the engine's slots for one training run.
+
+    Args:
+        loader: Batches of the main stream.
+        objective: ``(model, batch) -> loss ()``.
+        training_prior: The class prior ``(C,)`` the raw scores are calibrated to.
+        step: ``(model, batch, objective, optimizer) -> loss ()``.
+        parts: What the engine's ``update`` event reaches.
+        optimizer: A published optimiser in place of the estimator's, ``(parameters) -> Optimizer``.
+        scheduler: ``(optimizer, epochs) -> scheduler``, stepped per epoch.
+        epochs: A published number of epochs in place of the estimator's.
+        notes: What the user should know (a neighbour count that had to be reduced, say).
+    """
+
+    loader: Any
+    objective: Callable
+    training_prior: Tensor
+    step: Callable = plain_step
+    parts: Sequence[Any] = ()
+    optimizer: Callable[[Iterable[Tensor]], torch.optim.Optimizer] | None = None
+    scheduler: Callable[[torch.optim.Optimizer, int], Any] | None = None
+    epochs: int | None = None
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+
+# ---------------------------------------------------------------------------------------------- streams
+
+_SAMPLERS: dict[str, Callable[[Tensor, int], Any]] = {
+    "natural": lambda y, seed: ShuffleSampler(y, seed=seed),
+    "class_balanced": lambda y, seed: ClassBalancedSampler(y, seed=seed),
+    "square_root": lambda y, seed: PowerSampler(y, q=0.5, seed=seed),
+    "random_over": lambda y, seed: OverSampler(y, seed=seed),
+    "random_under": lambda y, seed: UnderSampler(y, seed=seed),
+}
+_ALIASES = {"simple": "natural", "oversample": "random_over", "undersample": "random_under"}
+STREAMS = tuple(dict.fromkeys((*_SAMPLERS, *_ALIASES, *RESAMPLERS)))
+
+
+def stream(
+    task: Task, balancing: str, *, batch_size: int | None = None, seed: int | None = None
+) -> tuple[BatchLoader, Tensor, tuple[str, ...]]:
+    """One stream of batches under a balancing strategy.
+
+    Args:
+        task: The training part.
+        balancing: A sampler (``natural``, ``class_balanced``, ``square_root``, ``random_over``,
+            ``random_under``) or one of the imbalanced-learn strategies of ``metabalance.sample.RESAMPLERS``,
+            applied once to the training part.
+        batch_size: Rows per batch; by default the task's.
+        seed: By default the task's.
+
+    Returns:
+        The loader, the class prior ``(C,)`` that training on it is calibrated to, and notes.
+
+    Raises:
+        ValueError: An unknown strategy; sample weights with a strategy that makes new rows.
+    """
+    balancing = _ALIASES.get(balancing, balancing)
+    size = task.batch_size if batch_size is None else batch_size
+    seed = task.seed if seed is None else seed
+    if balancing in _SAMPLERS:
+        x, y, weight, notes = task.inputs, task.target, task.weight, ()
+        one_batch = balancing == "natural" and size >= len(y)
+        sampler = None if one_batch else _SAMPLERS[balancing](y, seed)
+        prior = task.prior if balancing == "natural" else _sampled_prior(task, balancing)
+    elif balancing in RESAMPLERS:
+        x, y, weight, notes = _resampled(task, balancing, seed)
+        sampler = None if size >= len(y) else ShuffleSampler(y, seed=seed)
+        prior = class_priors(class_counts(y, task.num_classes, weight))
+    else:
+        raise ValueError(f"the stream {balancing!r} is unknown; use one of {', '.join(STREAMS)}")
+    if task.class_weight is not None:
+        weight = _times(weight, task.class_weight.to(x.dtype)[y])
+        prior = class_priors(prior * task.class_weight)
+    tensors = (x, y) if weight is None else (x, y, weight)
+    return BatchLoader(tensors, size, sampler), prior, notes
+
+
+def _sampled_prior(task: Task, balancing: str) -> Tensor:
+    """Class shares in the stream times the mean loss weight of each class's rows."""
+    rows = class_counts(task.target, task.num_classes)
+    present = (rows > 0).double()
+    share = rows.sqrt() if balancing == "square_root" else present
+    mean_weight = torch.where(rows > 0, task.counts / rows.clamp_min(1), torch.zeros_like(rows))
+    return class_priors(share * mean_weight)
+
+
+def _resampled(task: Task, strategy: str, seed: int) -> tuple[Tensor, Tensor, Tensor | None, tuple[str, ...]]:
+    flat = task.inputs.reshape(len(task.inputs), -1)
+    x, y, source, note = resample(flat.cpu().numpy(), task.target.cpu().numpy(), strategy, seed=seed)
+    if task.weight is not None and source is None:
+        raise ValueError(f"{strategy} makes new rows, which have no sample_weight; leave one of the two out")
+    inputs = torch.as_tensor(x, dtype=task.inputs.dtype).reshape(-1, *task.inputs.shape[1:])
+    weight = None if task.weight is None or source is None else task.weight[torch.as_tensor(source)]
+    return inputs, torch.as_tensor(np.asarray(y)).long(), weight, (note,) if note else ()
+
+
+def _times(weight: Tensor | None, factor: Tensor) -> Tensor:
+    return factor if weight is None else weight * factor
+
+
+def steps_per_epoch(task: Task, batch_size: int | None = None) -> int:
+    """Batches between two validations: those of one natural pass, the same for every recipe."""
+    return max(MIN_STEPS_PER_EPOCH, -(-len(task.target) // (batch_size or task.batch_size)))
+
+
+def _plan(task: Task, balancing: str, loss: nn.Module | None = None, prior: Tensor | None = None) -> Plan:
+    loader, stream_prior, notes = stream(task, balancing)
+    return Plan(
+        loader=Cycle(loader, steps_per_epoch(task)),
+        objective=Objective(loss if loss is not None else nn.CrossEntropyLoss(reduction="none")),
+        training_prior=stream_prior if prior is None else prior,
+        notes=notes,
+    )
+
+
+# ---------------------------------------------------------------------------------------------- recipes
+
+
+def erm(task: Task) -> Plan:
+    """Empirical risk minimisation: cross-entropy on the rows as they come, the untouched baseline."""
+    return _plan(task, "natural")
+
+
+def class_weight(task: Task, weight: Any = "balanced", beta: float = 0.9999) -> Plan:
+    """Cross-entropy with class weights: ``balanced``, ``sqrt``, ``effective`` or one number per class."""
+    weights = class_weights(task.counts, weight, beta=beta)
+    loss = WeightedCrossEntropy(weights, reduction="none")
+    return _plan(task, "natural", loss, class_priors(task.prior * weights * _factor(task)))
+
+
+def oversample(task: Task) -> Plan:
+    """Random over-sampling of every class to the size of the largest."""
+    return _plan(task, "random_over")
+
+
+def undersample(task: Task) -> Plan:
+    """Random under-sampling of every class to the size of the smallest, a fresh subset at each pass."""
+    return _plan(task, "random_under")
+
+
+def balanced_batches(task: Task) -> Plan:
+    """Batches with equal class shares, by strict rotation over the classes."""
+    return _plan(task, "class_balanced")
+
+
+def square_root(task: Task) -> Plan:
+    """Square-root sampling: a class is drawn in proportion to the root of its size (Kang et al. 2020)."""
+    return _plan(task, "square_root")
+
+
+def focal(task: Task, gamma: float = 2.0) -> Plan:
+    """Focal loss: easy examples count less (Lin et al. 2017)."""
+    return _plan(task, "natural", FocalLoss(gamma=gamma, reduction="none"))
+
+
+def class_balanced(task: Task, beta: float = 0.9999, gamma: float = 0.0) -> Plan:
+    """Class-balanced loss: weights by the effective number of samples (Cui et al. 2019)."""
+    loss = ClassBalancedLoss(task.counts, beta=beta, gamma=gamma, reduction="none")
+    weights = class_weights(task.counts, "effective", beta=beta)
+    return _plan(task, "natural", loss, class_priors(task.prior * weights * _factor(task)))
+
+
+def logit_adjustment(task: Task, tau: float = 1.0) -> Plan:
+    """Logit-adjusted loss: the log prior is added to the logits in training (Menon et al. 2021)."""
+    left = torch.where(task.prior > 0, task.prior.clamp_min(1e-300) ** (1 - tau), 0.0)
+    loss = LogitAdjustedLoss(task.counts, tau=tau, reduction="none")
+    return _plan(task, "natural", loss, class_priors(left * _factor(task)))
+
+
+def balanced_softmax(task: Task) -> Plan:
+    """Balanced softmax: the same function as logit adjustment with tau 1 (Ren et al. 2020)."""
+    loss = BalancedSoftmaxLoss(task.counts, reduction="none")
+    return _plan(task, "natural", loss, class_priors((task.prior > 0).double() * _factor(task)))
+
+
+def metabalance(
+    task: Task,
+    inner: str = "natural",
+    outer: str = "class_balanced",
+    inner_lr: float = 0.01,
+    order: int = 1,
+    accumulate: int = 1,
+    leak: float = 0.0,
+    meta_set: float | None = None,
+    preset: str | None = None,
+) -> Plan:
+    """MetaBalance: a look-ahead on one balancing of the data is judged on another (Bansal et al. 2021).
+
+    Args:
+        inner: The stream of the look-ahead (any of ``STREAMS``).
+        outer: The stream that judges it.
+        inner_lr: Step size of the look-ahead, the paper's eta.
+        order: 1, the published behaviour, or 2, the exact hypergradient.
+        accumulate: Look-aheads averaged per update, the paper's M.
+        leak: Coefficient of the inner loss at the base weights.
+        meta_set: Holds out this multiple of the rarest class's size from *every* class, and judges on these
+            rows alone (the paper's variant with a separate meta set).
+        preset: ``credit_card``, ``loan_default`` or ``cifar``: the paper's own settings, optimiser and epochs included.
+    """
+    settings: dict[str, Any] = {"inner_lr": inner_lr, "order": order, "accumulate": accumulate, "leak": leak}
+    batch_in = batch_out = task.batch_size
+    published: dict[str, Any] = {}
+    if preset is not None:
+        p = _tabular_preset(preset)
+        inner, outer, batch_in, batch_out = p.inner, p.outer, p.inner_batch, p.outer_batch
+        settings = {
+            "inner_lr": p.inner_lr, "order": order, "accumulate": p.accumulate, "leak": p.leak,
+        }  # fmt: skip
+        published = {
+            "epochs": p.epochs,
+            "optimizer": partial(
+                torch.optim.SGD, lr=p.lr, momentum=p.momentum, nesterov=p.nesterov, weight_decay=p.weight_decay
+            ),
+        }
+        if p.schedule.startswith("cosine"):
+            published["scheduler"] = torch.optim.lr_scheduler.CosineAnnealingLR
+    judged = task
+    if meta_set is not None:
+        rest, meta = hold_out_meta_set(task.target, meta_set, seed=task.seed)
+        task, judged = _rows(task, rest), _rows(task, meta)
+        outer = "natural"
+    # Different seeds: the two streams must not draw the same rows side by side.
+    inner_loader, _, inner_notes = stream(task, inner, batch_size=batch_in, seed=2 * task.seed)
+    outer_loader, prior, outer_notes = stream(judged, outer, batch_size=batch_out, seed=2 * task.seed + 1)
+    return Plan(
+        loader=Cycle(outer_loader, steps_per_epoch(task, batch_out)),
+        objective=Objective(nn.CrossEntropyLoss(reduction="none")),
+        training_prior=prior,
+        step=MetaBalanceStep(inner_loader=inner_loader, **settings),
+        notes=tuple(dict.fromkeys(inner_notes + outer_notes)),
+        **published,
+    )
+
+
+def _tabular_preset(name: str) -> Any:
+    tabular = [key for key, preset in PRESETS.items() if preset.inner in STREAMS and preset.outer in STREAMS]
+    if name not in tabular:
+        raise ValueError(f"the preset {name!r} is unknown for tables; use one of {', '.join(tabular)}")
+    return PRESETS[name]
+
+
+def _rows(task: Task, index: Any) -> Task:
+    rows = torch.as_tensor(np.asarray(index))
+    return Task(
+        task.inputs[rows],
+        task.target[rows],
+        task.num_classes,
+        None if task.weight is None else task.weight[rows],
+        task.class_weight,
+        task.batch_size,
+        task.seed,
+    )
+
+
+def _factor(task: Task) -> Tensor:
+    return torch.ones(task.num_classes, dtype=torch.float64) if task.class_weight is None else task.class_weight
+
+
+def _resampling_recipe(strategy: str) -> Callable[[Task], Plan]:
+    def recipe(task: Task) -> Plan:
+        return _plan(task, strategy)
+
+    recipe.__name__ = strategy
+    recipe.__doc__ = f"Cross-entropy after imbalanced-learn's {strategy} on the training part."
+    return recipe
+
+
+RECIPES: dict[str, Callable[..., Plan]] = {
+    function.__name__: function
+    for function in (
+        erm,
+        class_weight,
+        oversample,
+        undersample,
+        balanced_batches,
+        square_root,
+        focal,
+        class_balanced,
+        logit_adjustment,
+        balanced_softmax,
+        metabalance,
+    )
+} | {name: _resampling_recipe(name) for name in RESAMPLERS if name not in ("none", "simple", "random_over", "random_under")}
+
+
+def get_recipe(name: str) -> Callable[..., Plan]:
+    """The recipe of that name.
+
+    Raises:
+        ValueError: No such recipe; the nearest names are given.
+    """
+    if name not in RECIPES:
+        from metabalance.methods import nearest
+
+        near = nearest(name, RECIPES)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"use one of {', '.join(RECIPES)}"
+        raise ValueError(f"the recipe {name!r} is unknown; {hint}")
+    return RECIPES[name]
+
+
+def recipe_options(name: str) -> dict[str, Any]:
+    """The options of a recipe and their defaults."""
+    import inspect
+
+    parameters = list(inspect.signature(get_recipe(name)).parameters.values())[1:]
+    return {p.name: p.default for p in parameters}

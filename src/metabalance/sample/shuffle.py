@@ -1,0 +1,32 @@
+"""Every row once, in random order: the natural stream."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metabalance.sample.base import IndexSampler
+
+
+class ShuffleSampler(IndexSampler):
+    """A fresh permutation of all rows in each epoch.
+
+    Args:
+        target: Class indices ``(N,)``; only their number matters.
+        seed, rank, world_size: See :class:`IndexSampler`.
+
+    >>> sorted(ShuffleSampler([0, 0, 1], seed=1))
+    [0, 1, 2]
+    """
+
+    def __init__(
+        self, target: Any, *, seed: int = 0, rank: int | None = None, world_size: int | None = None
+    ) -> None:
+        super().__init__(target, seed=seed, rank=rank, world_size=world_size)
+
+    @property
+    def size(self) -> int:
+        return len(self.target)
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        return torch.randperm(self.size, generator=generator)

@@ -1,0 +1,299 @@
+"""Which remedy works on this table: every recipe on the same splits, beside an untouched baseline."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metabalance import __version__
+from metabalance.data.errors import DataError
+from metabalance.study.candidates import BASELINES, Candidate
+from metabalance.study.store import RunStore
+
+__all__ = ["BASELINE", "Plan", "Progress", "Table", "run_comparison"]
+
+BASELINE = "erm"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A checked table, ready to be split.
+
+    Args:
+        name: For titles.
+        frame: Features ``(N, D)``, a pandas frame; the target, groups and time are not in it.
+        target: Class indices ``(N,)``.
+        classes: Labels ``(C,)``.
+        positive: Index of the positive class.
+        target_name: Of the target column.
+        groups: ``(N,)`` or None: rows of one group stay on one side.
+        time: ``(N,)`` or None: the test part is later than the training part.
+        findings: What the checks found.
+    """
+
+    name: str
+    frame: Any
+    target: np.ndarray
+    classes: tuple[Any, ...]
+    positive: int
+    target_name: str
+    groups: np.ndarray | None = None
+    time: np.ndarray | None = None
+    findings: tuple[Any, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of every value, the column names and the target."""
+        import pandas as pd
+
+        digest = hashlib.sha256()
+        digest.update(repr([str(c) for c in self.frame.columns]).encode())
+        digest.update(pd.util.hash_pandas_object(self.frame, index=False).to_numpy().tobytes())
+        for array in (self.target, self.groups, self.time):
+            if array is not None:
+                digest.update(pd.util.hash_array(np.asarray(array)).tobytes())
+        return digest.hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to compare, and how.
+
+    Args:
+        candidates: Recipes and baselines; the untouched baseline is added if it is missing.
+        folds: Folds of each repetition.
+        seeds: Repetitions with new shuffles.
+        metric: The primary metric.
+        validation_fraction: Share of each training part for early stopping, calibration and decisions.
+        cost: Cost matrix ``(C, C)`` or None.
+        network: Settings of every network.
+        workers: Processes.
+        budget: Seconds for everything, or None.
+        fit_limit: Seconds for one fit, or None; what takes longer is stopped and reported.
+        min_positives: See :class:`~metabalance.study.fitting.Settings`.
+        dedupe: Keep equal rows on one side of every split.
+    """
+
+    candidates: tuple[Candidate, ...]
+    folds: int = 5
+    seeds: int = 3
+    metric: str = "average_precision"
+    validation_fraction: float = 0.2
+    cost: tuple[tuple[float, ...], ...] | None = None
+    network: dict[str, Any] = field(default_factory=dict)
+    workers: int = 1
+    budget: float | None = None
+    fit_limit: float | None = None
+    min_positives: int = 5
+    dedupe: bool = False
+
+    def protocol(self, table: Table) -> dict[str, Any]:
+        """What must not change between a run and its continuation. More recipes may be added."""
+        return {
+            "format": 1,
+            "version": __version__,
+            "data_fingerprint": table.fingerprint,
+            "target": table.target_name,
+            "positive": str(table.classes[table.positive]),
+            "folds": self.folds,
+            "seeds": self.seeds,
+            "metric": self.metric,
+            "validation_fraction": self.validation_fraction,
+            "cost": None if self.cost is None else [list(row) for row in self.cost],
+            "network": {key: list(v) if isinstance(v, tuple) else v for key, v in self.network.items()},
+            "min_positives": self.min_positives,
+            "dedupe": self.dedupe,
+        }
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of a run, for whoever shows it.
+
+    Args:
+        done: Finished fits, those of earlier runs included.
+        total: All fits.
+        label: The candidate just finished.
+        status: ok, failed, timeout, died or stored (found finished).
+        message: Why it failed.
+        eta: Seconds to go, estimated from this run's fits; None before the first.
+    """
+
+    done: int
+    total: int
+    label: str
+    status: str
+    message: str = ""
+    eta: float | None = None
+
+
+@dataclass
+class Run:
+    """What a comparison leaves for the summary."""
+
+    table: Table
+    plan: Plan
+    store: RunStore
+    candidates: tuple[Candidate, ...]
+    splits: list[Any]
+    failures: dict[tuple[str, int, int], tuple[str, str]]
+    duplicates: Any
+    seconds: float
+    complete: bool
+    created: str
+
+
+def run_comparison(
+    table: Table, plan: Plan, folder: Path, report: Callable[[Progress], None] = lambda progress: None
+) -> Run:
+    """Fits every candidate on every split, going on where an earlier run stopped.
+
+    Args:
+        table: The checked table.
+        plan: What to compare.
+        folder: The run folder.
+        report: Called after each fit.
+
+    Raises:
+        DataError: A class has too few rows, or the folder holds another run.
+    """
+    from metabalance.study.fitting import Settings
+    from metabalance.study.jobs import FoldData, clear, fit_fold, prepare_fold
+    from metabalance.study.splits import carve_validation, duplicates_across, make_splits
+    from metabalance.study.workers import Task, run_tasks
+
+    started = time.monotonic()
+    candidates = plan.candidates
+    if BASELINE not in [c.label for c in candidates]:
+        candidates = (Candidate(BASELINE), *candidates)
+    groups = _groups(table, plan)
+    splits = [
+        split
+        for seed in range(plan.seeds)
+        for split in make_splits(
+            table.target, folds=plan.folds, seed=seed, groups=groups, time=table.time, classes=table.classes
+        )
+    ]
+    duplicates = _duplicates(duplicates_across(table.frame, splits), splits)
+    store = RunStore(folder)
+    store.open(plan.protocol(table))
+
+    wanted = [(c, s) for s in splits for c in candidates]
+    missing = [(c, s) for c, s in wanted if not store.has(c.label, s.seed, s.fold)]
+    done = len(wanted) - len(missing)
+    report(Progress(done, len(wanted), "", "stored"))
+    scratch = folder / "scratch"
+    settings = Settings(
+        monitor=plan.metric if _is_score(plan.metric) else "average_precision",
+        cost=plan.cost,
+        positive=table.positive,
+        min_positives=plan.min_positives,
+        network=plan.network,
+        max_seconds=plan.fit_limit,
+    )
+    failures: dict[tuple[str, int, int], tuple[str, str]] = {}
+    preparing, fitting = {}, {}
+    if missing:
+        scratch.mkdir(parents=True, exist_ok=True)
+        source = scratch / "table.feather"
+        _write_table(table, source)
+        for split in splits:
+            todo = [c for c, s in missing if s is split]
+            if not todo:
+                continue
+            data = FoldData(scratch, split.seed, split.fold)
+            fit, validation = carve_validation(
+                split.train, table.target, fraction=plan.validation_fraction, seed=split.seed,
+                groups=groups, time=table.time, classes=table.classes,
+            )  # fmt: skip
+            parts = {"fit": fit, "validation": validation, "test": split.test}
+            key = f"prepare/{split.seed}/{split.fold}"
+            preparing[split.seed, split.fold] = Task(key, prepare_fold, (data, source, parts))
+            # The hard limit leaves a cooperative one time to stop cleanly.
+            limit = None if plan.fit_limit is None else 1.5 * plan.fit_limit + 10
+            fitting[split.seed, split.fold] = [
+                Task(
+                    f"{c.label}/{split.seed}/{split.fold}",
+                    fit_fold,
+                    (data, c, len(table.classes), settings, store.path(c.label, split.seed, split.fold)),
+                    needs=key,
+                    seconds=limit,
+                )
+                for c in todo
+            ]
+    where = {task.key: (task.arguments[1].label, *key) for key, tasks in fitting.items() for task in tasks}
+    left = {key: len(tasks) for key, tasks in fitting.items()}
+    deadline = None if plan.budget is None else started + plan.budget
+    fresh, first = 0, time.monotonic()
+    outcomes = run_tasks(_ordered(preparing, fitting), workers=plan.workers, deadline=deadline, preload=("metabalance.study.jobs", "metabalance.estimator"))
+    try:
+        for outcome in outcomes:
+            if outcome.task.key not in where:
+                if outcome.status != "ok":
+                    raise DataError(f"a fold could not be prepared: {outcome.message}")
+                continue
+            label, seed, fold = where[outcome.task.key]
+            if outcome.status != "ok":
+                failures[label, seed, fold] = (outcome.status, outcome.message)
+            fresh, done = fresh + 1, done + 1
+            eta = (time.monotonic() - first) / fresh * (len(wanted) - done)
+            report(Progress(done, len(wanted), label, outcome.status, outcome.message, eta))
+            left[seed, fold] -= 1
+            if not left[seed, fold]:
+                FoldData(scratch, seed, fold).remove()
+    finally:
+        outcomes.close()
+        clear(scratch)
+    return Run(
+        table, plan, store, candidates, splits, failures, duplicates, time.monotonic() - started,
+        complete=done == len(wanted), created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )  # fmt: skip
+
+
+def _ordered(preparing: dict, fitting: dict) -> list[Any]:
+    """Each split is prepared while the one before it is fitted."""
+    keys = list(preparing)
+    tasks = [preparing[k] for k in keys[:1]]
+    for i, key in enumerate(keys):
+        tasks += [preparing[k] for k in keys[i + 1 : i + 2]] + fitting[key]
+    return tasks
+
+
+def _groups(table: Table, plan: Plan) -> np.ndarray | None:
+    from metabalance.study.splits import duplicate_groups
+
+    return duplicate_groups(table.frame, table.groups) if plan.dedupe else table.groups
+
+
+def _duplicates(found: list[Any], splits: list[Any]) -> dict[str, Any]:
+    """Test rows of the first repetition with an equal row in their training part, all folds together."""
+    rows = sum(d.count for d in found if d.seed == 0)
+    return {"rows": rows, "share": rows / sum(len(s.test) for s in splits if s.seed == 0)}
+
+
+def _write_table(table: Table, path: Path) -> None:
+    frame = table.frame.reset_index(drop=True).copy(deep=False)
+    frame["__target__"] = table.target
+    frame.columns = [str(c) for c in frame.columns]
+    frame.to_feather(path)
+
+
+def _is_score(metric: str) -> bool:
+    from metabalance.judge.metrics import get_metric
+
+    return metric != "expected_cost" and get_metric(metric).kind == "score"
+
+
+def baseline_names() -> tuple[str, ...]:
+    """Baselines that are no remedies: they are never called one in the advice."""
+    return (BASELINE, *BASELINES)
+
+
+def as_plain(finding: Any) -> dict[str, Any]:
+    """A finding as JSON."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(finding).items()}

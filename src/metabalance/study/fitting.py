@@ -1,0 +1,195 @@
+"""One candidate on one training part: trained, calibrated, its decisions chosen on the validation part."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from metabalance.adjust.calibrate import Calibrator
+from metabalance.adjust.prior import shift_log_prior
+from metabalance.adjust.threshold import Decision, choose_decision
+from metabalance.judge.metrics import get_metric
+from metabalance.study.candidates import BASELINES, SETTINGS, Candidate
+
+__all__ = ["Fitted", "Settings", "binary_or_all", "fit_candidate"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all candidates of a study share.
+
+    Args:
+        monitor: The metric that picks epochs and tuned options on the validation part.
+        cost: Cost matrix ``(C, C)``, rows true, columns predicted; or None.
+        positive: Index of the positive class.
+        min_positives: Below this many validation rows of a class, nothing is stopped early or tuned by it.
+        calibrate: Mode of the :class:`~metabalance.adjust.Calibrator`.
+        prior: Class shares ``(C,)`` where the model will work, if they differ from the data's: probabilities,
+            calibration and decisions are made for these.
+        network: Settings of every network (``epochs``, ``hidden``, ``lr``, ...).
+        max_seconds: Time limit of one fit; training stops cleanly there.
+    """
+
+    monitor: str = "average_precision"
+    cost: tuple[tuple[float, ...], ...] | None = None
+    positive: int = 1
+    min_positives: int = 5
+    calibrate: str = "bias_corrected"
+    prior: tuple[float, ...] | None = None
+    network: dict[str, Any] = field(default_factory=dict)
+    max_seconds: float | None = None
+
+
+@dataclass
+class Fitted:
+    """A trained candidate with what was fitted after it.
+
+    Args:
+        candidate: What was asked for.
+        options: The options chosen among those asked for.
+        model: Has ``predict_proba``, at the source prior.
+        calibrator: Log-probabilities to calibrated probabilities.
+        decisions: Objective to :class:`~metabalance.adjust.Decision`.
+        validation: Metrics of the validation part: used for choices, hence optimistic.
+        seconds: Training time, tuning included.
+        source_prior: Class shares of the training part ``(C,)``.
+        notes: What the user should know.
+        prior: Class shares the probabilities are made for ``(C,)``, or None for the source prior.
+    """
+
+    candidate: Candidate
+    options: dict[str, Any]
+    model: Any
+    calibrator: Calibrator
+    decisions: dict[str, Decision]
+    validation: dict[str, float]
+    seconds: float
+    source_prior: np.ndarray
+    notes: tuple[str, ...] = ()
+    prior: np.ndarray | None = None
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities ``(N, C)``, at ``prior`` if there is one and the source prior otherwise."""
+        scores = log_probabilities(self.model, X)
+        return self.calibrator(scores if self.prior is None else shift_log(scores, self.source_prior, self.prior))
+
+
+def fit_candidate(
+    candidate: Candidate,
+    train: tuple[np.ndarray, np.ndarray],
+    validation: tuple[np.ndarray, np.ndarray],
+    num_classes: int,
+    seed: int,
+    settings: Settings,
+) -> Fitted:
+    """Trains one candidate, tuning the options that have several values on the validation part.
+
+    Args:
+        candidate: Recipe or baseline.
+        train: ``(X (N, D), y (N,))``, preprocessed, y as class indices.
+        validation: Likewise; never the test part.
+        num_classes: C.
+        seed: Everything random follows from it.
+        settings: Shared by all candidates.
+
+    Raises:
+        ValueError: The candidate cannot be trained on these data; one sentence says why.
+    """
+    started = time.monotonic()
+    X_val, y_val = validation
+    metric = get_metric(settings.monitor)
+    enough = np.bincount(y_val, minlength=num_classes).min() >= settings.min_positives
+    best: tuple[float, dict[str, Any], Any, np.ndarray] | None = None
+    grid = candidate.grid()
+    notes: list[str] = []
+    if len(grid) > 1 and not enough:
+        notes.append(f"too few validation rows to tune: {grid[0]} was used")
+        grid = grid[:1]
+    for options in grid:
+        model, said = _train(candidate.name, options, train, validation if enough else None, num_classes, seed, settings)
+        scores = log_probabilities(model, X_val)
+        value = metric(binary_or_all(np.exp(scores), settings.positive), _target(y_val, num_classes, settings.positive))
+        value = value if metric.greater_is_better else -value
+        notes.extend(said)
+        if best is None or value > best[0]:
+            best = (value, options, model, scores)
+    assert best is not None
+    _, options, model, scores = best
+    source = np.bincount(train[1], minlength=num_classes) / len(train[1])
+    weight = None
+    if settings.prior is not None:
+        goal = np.asarray(settings.prior)
+        scores = shift_log(scores, source, goal)
+        share = np.bincount(y_val, minlength=num_classes) / len(y_val)
+        weight = (goal / np.maximum(share, 1e-12))[y_val]
+    calibrator = Calibrator(settings.calibrate).fit(scores, y_val, sample_weight=weight)
+    probabilities = calibrator(scores)
+    decisions = {
+        objective: choose_decision(
+            probabilities, y_val, objective, positive=settings.positive, cost=settings.cost, sample_weight=weight
+        )
+        for objective in ("f1", "balanced_accuracy", *(["cost"] if settings.cost is not None else []))
+    }
+    return Fitted(
+        candidate,
+        options,
+        model,
+        calibrator,
+        decisions,
+        {settings.monitor: float(best[0] if metric.greater_is_better else -best[0])},
+        time.monotonic() - started,
+        source,
+        tuple(dict.fromkeys(notes)),
+        None if settings.prior is None else np.asarray(settings.prior),
+    )
+
+
+def log_probabilities(model: Any, X: np.ndarray) -> np.ndarray:
+    """Log-probabilities ``(N, C)``, finite: a saturated model's 0 becomes 1e-30."""
+    return np.log(np.maximum(model.predict_proba(X), 1e-30))
+
+
+def shift_log(scores: np.ndarray, source: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    """Log-probabilities moved from one class prior to another."""
+    return np.maximum(shift_log_prior(scores, source, goal), np.log(1e-30))
+
+
+def binary_or_all(probabilities: np.ndarray, positive: int) -> np.ndarray:
+    """Scores as the metrics want them: ``(N,)`` of the positive class, or ``(N, C)`` beyond two classes."""
+    return probabilities[:, positive] if probabilities.shape[1] == 2 else probabilities
+
+
+def _target(y: np.ndarray, num_classes: int, positive: int) -> np.ndarray:
+    return (y == positive).astype(np.int64) if num_classes == 2 else y
+
+
+def _train(
+    name: str,
+    options: dict[str, Any],
+    train: tuple[np.ndarray, np.ndarray],
+    validation: tuple[np.ndarray, np.ndarray] | None,
+    num_classes: int,
+    seed: int,
+    settings: Settings,
+) -> tuple[Any, tuple[str, ...]]:
+    if name in BASELINES:
+        from metabalance.study.baselines import FITTERS
+
+        return FITTERS[name](*train, validation, seed, **options), ()
+    from metabalance.estimator import MetaBalanceClassifier
+
+    network = settings.network | {key: value for key, value in options.items() if key in SETTINGS}
+    model = MetaBalanceClassifier(
+        name,
+        recipe_options={key: value for key, value in options.items() if key not in SETTINGS},
+        preprocess=None,
+        monitor=settings.monitor,
+        min_positives=settings.min_positives,
+        max_seconds=settings.max_seconds,
+        validation_fraction=0.0,
+        positive=settings.positive,
+        random_state=seed,
+        **network,
+    ).fit(*train, validation_data=validation)
+    return model, model.notes_

@@ -1,0 +1,116 @@
+"""What the workers of a comparison do: prepare a fold once, fit one candidate on it.
+
+The arrays of a fold lie in files that all workers map into memory: preprocessing is done once per fold, not
+per recipe, and its memory is shared.
+"""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metabalance.study.candidates import Candidate
+from metabalance.study.fitting import Settings, fit_candidate
+from metabalance.study.store import save_fit
+
+__all__ = ["FoldData", "fit_fold", "prepare_fold"]
+
+PARTS = ("fit", "validation", "test")
+
+
+@dataclass(frozen=True)
+class FoldData:
+    """Where the arrays of one split lie.
+
+    Args:
+        folder: A scratch folder of this run.
+        seed: The split's seed.
+        fold: The split's number.
+    """
+
+    folder: Path
+    seed: int
+    fold: int
+
+    def path(self, name: str) -> Path:
+        return self.folder / f"seed{self.seed}-fold{self.fold}-{name}.npy"
+
+    def load(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+        """``(X (N, D), y (N,))`` of a part, X mapped from the file."""
+        return np.load(self.path(f"{part}-x"), mmap_mode="r"), np.load(self.path(f"{part}-y"))
+
+    def remove(self) -> None:
+        for part in PARTS:
+            for name in (f"{part}-x", f"{part}-y"):
+                self.path(name).unlink(missing_ok=True)
+
+
+def prepare_fold(data: FoldData, table: Path, parts: dict[str, np.ndarray]) -> int:
+    """Fits the preprocessing on the ``fit`` rows alone and writes the arrays of all three parts.
+
+    Args:
+        data: Where to write.
+        table: A Feather file with the features and, as its last column, the class index.
+        parts: Row numbers of ``fit``, ``validation`` and ``test``.
+
+    Returns:
+        The number of features after preprocessing.
+    """
+    import pandas as pd
+
+    from metabalance.study.preprocess import TablePreprocessor
+
+    frame = pd.read_feather(table)
+    target = frame.pop(frame.columns[-1]).to_numpy()
+    preprocessor = TablePreprocessor()
+    width = 0
+    for part in PARTS:
+        rows = frame.iloc[parts[part]]
+        X = preprocessor.fit_transform(rows) if part == "fit" else preprocessor.transform(rows)
+        width = X.shape[1]
+        _save(data.path(f"{part}-y"), target[parts[part]])
+        _save(data.path(f"{part}-x"), np.ascontiguousarray(X, dtype=np.float32))
+    return width
+
+
+def fit_fold(
+    data: FoldData, candidate: Candidate, num_classes: int, settings: Settings, result: Path
+) -> dict[str, Any]:
+    """Fits a candidate on a prepared split and stores the record with the test probabilities."""
+    import torch
+
+    torch.set_num_threads(1)  # the workers share the cores
+    train, validation = data.load("fit"), data.load("validation")
+    fitted = fit_candidate(candidate, train, validation, num_classes, data.seed * 1000 + data.fold, settings)
+    X_test, _ = data.load("test")
+    record = {
+        "label": candidate.label,
+        "seed": data.seed,
+        "fold": data.fold,
+        "options": {key: _plain(value) for key, value in fitted.options.items()},
+        "seconds": fitted.seconds,
+        "validation": fitted.validation,
+        "decisions": {name: decision.to_dict() for name, decision in fitted.decisions.items()},
+        "calibrator": fitted.calibrator.to_dict(),
+        "notes": list(fitted.notes),
+    }
+    save_fit(result, record, fitted.predict_proba(X_test))
+    return record
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp.npy")
+    np.save(temporary, array)
+    temporary.replace(path)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def clear(folder: Path) -> None:
+    """Removes the scratch folder."""
+    shutil.rmtree(folder, ignore_errors=True)

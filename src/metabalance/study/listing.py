@@ -1,0 +1,37 @@
+"""``metabalance methods``: the method table on the terminal, as Markdown or as JSON. Imports nothing heavy."""
+
+from metabalance.methods import METHODS, STAGES, UnknownName, as_markdown, nearest
+
+__all__ = ["methods_command"]
+
+
+def methods_command(*, stage: str | None, markdown: bool, as_json: bool) -> None:
+    """Prints the method table.
+
+    Raises:
+        UnknownName: No such stage.
+    """
+    stages = list(STAGES)
+    if stage is not None and stage not in stages:
+        near = nearest(stage, stages)
+        raise UnknownName(f"the stage {stage!r} is unknown; use one of {', '.join(near or stages)}")
+    shown = [m for m in METHODS if stage in (None, m.stage)]
+    if markdown:
+        print(as_markdown())
+        return
+    if as_json:
+        import json
+
+        print(json.dumps([m.as_dict() for m in shown], indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    wide = console.width >= 120
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "stage", "paper", "arXiv", "modality", *(["what it does"] if wide else [])):
+        table.add_column(column, overflow="fold")
+    for m in shown:
+        table.add_row(m.name, m.stage, m.papers[0].short, m.arxiv or "", m.modality, *([m.what] if wide else []))
+    console.print(table)

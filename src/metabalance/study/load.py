@@ -1,0 +1,136 @@
+"""From a file on disk to a checked table, or one sentence that says why not."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metabalance.data.checks import apply_findings, check_table
+from metabalance.data.errors import DataError
+from metabalance.data.tables import read_table, resolve_column
+from metabalance.data.target import encode_target
+from metabalance.study.compare import Table
+
+__all__ = ["load_table", "make_table", "parse_duration", "parse_prior"]
+
+
+def load_table(path: Path, target: str, *, header: bool = True, delimiter: str | None = None, **options: Any) -> Table:
+    """Reads a file and checks it; see :func:`make_table`."""
+    return make_table(read_table(path, header=header, delimiter=delimiter), target, name=Path(path).name, **options)
+
+
+def make_table(
+    frame: Any,
+    target: str,
+    *,
+    name: str = "table",
+    positive: str | None = None,
+    groups: str | None = None,
+    time: str | None = None,
+    keep: tuple[str, ...] = (),
+    drop: tuple[str, ...] = (),
+) -> Table:
+    """Checks a pandas frame and separates the target.
+
+    Args:
+        frame: All columns, a pandas frame.
+        target: The target's name or position.
+        name: For titles.
+        positive: The positive class; by default the rarest.
+        groups: Column whose groups stay on one side of every split; no feature.
+        time: Column of times; no feature.
+        keep: Columns to keep though a check would drop them.
+        drop: Columns to leave out.
+
+    Raises:
+        DataError: The table cannot be used; one sentence says why and what to do.
+    """
+    column = resolve_column(frame, target)
+    encoded = encode_target(frame[column], positive)
+    extra = {role: resolve_column(frame, given) for role, given in (("groups", groups), ("time", time)) if given}
+    if column in extra.values():
+        raise DataError(f"the target column {column!r} cannot also be the {'groups' if groups else 'time'} column")
+    findings = check_table(frame.drop(columns=[c for c in drop if c in frame.columns and c != column]), str(column), encoded, **extra)
+    features = frame.drop(columns=[column, *extra.values()])
+    features = apply_findings(features, findings, keep=keep, drop=drop)
+    return Table(
+        name, features, encoded.index, encoded.classes, encoded.positive, str(column),
+        groups=_codes(frame[extra["groups"]]) if groups else None,
+        time=_ordinal(frame[extra["time"]], extra["time"]) if time else None,
+        findings=tuple(findings),
+    )  # fmt: skip
+
+
+def _codes(series: Any) -> np.ndarray:
+    import pandas as pd
+
+    if series.isna().any():
+        raise DataError(f"the groups column {series.name!r} has {int(series.isna().sum())} missing values; give each row a group")
+    return pd.factorize(series)[0]
+
+
+def _ordinal(series: Any, name: str) -> np.ndarray:
+    """Times as sortable numbers."""
+    import pandas as pd
+
+    if not pd.api.types.is_numeric_dtype(series):
+        parsed = pd.to_datetime(series, errors="coerce", format="mixed" if series.dtype.kind not in "M" else None)
+        bad = parsed.isna()
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise DataError(f"the time column {name!r} has no readable time in row {row + 1}: {series.iloc[row]!r}")
+        return parsed.astype("int64").to_numpy()
+    if series.isna().any():
+        raise DataError(f"the time column {name!r} has {int(series.isna().sum())} missing values; give each row a time")
+    return series.to_numpy()
+
+
+def parse_duration(text: str | None, option: str) -> float | None:
+    """Seconds from 90, 90s, 10m or 2h.
+
+    Raises:
+        DataError: Text of another form, or nothing above 0.
+
+    >>> parse_duration("10m", "--budget")
+    600.0
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
+    if not match or float(match[1]) <= 0:
+        raise DataError(f"{option} {text!r} is no time; write for instance 90s, 10m or 2h")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def parse_prior(text: str | None, classes: tuple[Any, ...], positive: int) -> np.ndarray | None:
+    """Class shares ``(C,)`` from ``0.00173`` (the positive class, of two) or ``a=0.2,b=0.8``.
+
+    Raises:
+        DataError: Not shares between 0 and 1 that sum to 1, or an unknown class.
+
+    >>> parse_prior("0.25", ("no", "yes"), positive=1)
+    array([0.75, 0.25])
+    """
+    if text is None:
+        return None
+    names = [str(c) for c in classes]
+    shares = np.full(len(names), np.nan)
+    try:
+        if "=" not in text:
+            if len(names) != 2:
+                raise DataError(f"--prior {text!r} names one share, but there are {len(names)} classes; write a=0.2,b=0.8")
+            shares[positive], shares[1 - positive] = float(text), 1 - float(text)
+        else:
+            for part in text.split(","):
+                label, _, share = part.partition("=")
+                if label.strip() not in names:
+                    raise DataError(f"--prior names the class {label.strip()!r}; the classes are {', '.join(names[:20])}")
+                shares[names.index(label.strip())] = float(share)
+    except ValueError as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"--prior {text!r} is no share; write 0.00173 or a=0.2,b=0.8") from error
+    if not (np.isfinite(shares).all() and (shares > 0).all() and abs(shares.sum() - 1) < 1e-6):
+        raise DataError(f"--prior {text!r} must give every class a share above 0, and they must sum to 1")
+    return shares / shares.sum()

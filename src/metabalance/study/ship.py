@@ -1,0 +1,187 @@
+"""A trained model as one object: schema, preprocessing, model, calibration, decision; saved without code."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metabalance.adjust.calibrate import Calibrator
+from metabalance.adjust.prior import shift_prior
+from metabalance.adjust.threshold import Decision
+from metabalance.data.errors import DataError
+from metabalance.study.preprocess import TablePreprocessor
+from metabalance.study.artifact import read_artifact, write_artifact
+from metabalance.study.candidates import BASELINES, Candidate
+from metabalance.study.fitting import Fitted, log_probabilities, shift_log
+
+__all__ = ["Network", "TrainedModel"]
+
+
+class Network:
+    """A trained MLP without its training: ``predict_proba`` at the source prior.
+
+    Args:
+        module: Gives logits ``(B, C)``.
+        training_prior: The class prior its scores are calibrated to ``(C,)``.
+        source_prior: That of the training data ``(C,)``.
+    """
+
+    def __init__(self, module: Any, training_prior: np.ndarray, source_prior: np.ndarray) -> None:
+        self.module = module
+        self.training_prior = np.asarray(training_prior, dtype=np.float64)
+        self.source_prior = np.asarray(source_prior, dtype=np.float64)
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Probabilities ``(N, C)``."""
+        import torch
+
+        with torch.inference_mode():
+            parts = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32)).split(65_536)
+            logits = torch.cat([self.module(part) for part in parts]).double()
+        return shift_prior(torch.softmax(logits, dim=1).numpy(), self.training_prior, self.source_prior)
+
+
+@dataclass
+class TrainedModel:
+    """From a table to calibrated probabilities and decisions.
+
+    Args:
+        classes: Labels ``(C,)``.
+        positive: Index of the positive class.
+        prior: The class prior of the probabilities ``(C,)``.
+        preprocessor: Fitted on the training rows.
+        model: Has ``predict_proba``.
+        calibrator: Fitted on the validation rows.
+        decision: Probabilities to class indices.
+        record: Everything else the manifest tells.
+    """
+
+    classes: tuple[Any, ...]
+    positive: int
+    prior: np.ndarray
+    preprocessor: TablePreprocessor
+    model: Any
+    calibrator: Calibrator
+    decision: Decision
+    record: dict[str, Any]
+
+    @classmethod
+    def assemble(
+        cls, fitted: Fitted, preprocessor: TablePreprocessor, classes: tuple[Any, ...], positive: int,
+        prior: np.ndarray, objective: str, record: dict[str, Any],
+    ) -> "TrainedModel":  # fmt: skip
+        """From a fit of :func:`~metabalance.study.fitting.fit_candidate`."""
+        model = fitted.model
+        if fitted.candidate.name not in BASELINES:
+            model = Network(model.module_.float(), model.training_prior_, model.source_prior_)
+            shape = {"features": fitted.model.n_features_in_, "hidden": list(fitted.model.hidden)}
+            record = record | {"network": shape | {"dropout": fitted.model.dropout}}
+        record = record | {
+            "recipe": fitted.candidate.name,
+            "source_prior": fitted.source_prior.tolist(),
+            "options": {k: list(v) if isinstance(v, tuple) else v for k, v in fitted.options.items()},
+            "validation": fitted.validation,
+            "training_seconds": fitted.seconds,
+            "notes": list(fitted.notes),
+        }
+        return cls(classes, positive, prior, preprocessor, model, fitted.calibrator, fitted.decisions[objective], record)
+
+    def predict_proba(self, frame: Any, prior: np.ndarray | None = None) -> np.ndarray:
+        """Calibrated probabilities ``(N, C)`` in the order of ``classes``.
+
+        Args:
+            frame: New rows, a data frame with the training columns.
+            prior: Class shares ``(C,)`` of these rows, in place of the model's.
+
+        Raises:
+            DataError: A column is missing or of another kind, as the manifest's policy says.
+        """
+        X = self.preprocessor.transform(frame)
+        scores = log_probabilities(self.model, X)
+        scores = shift_log(scores, np.asarray(self.record["source_prior"]), self.prior)
+        probabilities = self.calibrator(scores)
+        return probabilities if prior is None else shift_prior(probabilities, self.prior, prior)
+
+    def decide(self, probabilities: np.ndarray) -> np.ndarray:
+        """Labels ``(N,)`` by the stored decision."""
+        return np.asarray(self.classes)[self.decision.decide(probabilities)]
+
+    def save(self, folder: Path, *, overwrite: bool = False) -> None:
+        """Writes the model folder, whole or not at all.
+
+        Raises:
+            DataError: The folder exists, or cannot be written.
+        """
+        tensors: dict[str, np.ndarray] = {}
+        files = {"preprocess.safetensors": self.preprocessor.dumps()}
+        if isinstance(self.model, Network):
+            state = {f"model.{k}": v.detach().cpu().numpy() for k, v in self.model.module.state_dict().items()}
+            tensors |= state | {"training_prior": self.model.training_prior, "source_prior": self.model.source_prior}
+        else:
+            tensors |= self.model.tensors
+            files |= self.model.files
+        manifest = self.record | {
+            "classes": [c.item() if hasattr(c, "item") else c for c in self.classes],
+            "positive": self.positive,
+            "prior": self.prior.tolist(),
+            "calibrator": self.calibrator.to_dict(),
+            "decision": self.decision.to_dict(),
+            "schema": {"columns": self.preprocessor.dtypes_, "missing_columns": self.preprocessor.missing_columns},
+        }
+        write_artifact(folder, manifest, tensors, files, overwrite=overwrite)
+
+    @classmethod
+    def load(cls, folder: Path) -> "TrainedModel":
+        """Reads a model folder; runs no code from it.
+
+        Raises:
+            DataError: Not a model folder, or damaged, or changed since it was written.
+        """
+        manifest, tensors, files = read_artifact(folder)
+        try:
+            classes = tuple(manifest["classes"])
+            model = _model(manifest, tensors, files, len(classes))
+            return cls(
+                classes,
+                manifest["positive"],
+                np.asarray(manifest["prior"]),
+                TablePreprocessor.loads(files["preprocess.safetensors"]),
+                model,
+                Calibrator.from_dict(manifest["calibrator"]),
+                Decision.from_dict(manifest["decision"]),
+                manifest,
+            )
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise DataError(f"{folder} is not a complete model folder ({error}); fit the model again") from error
+
+
+def _model(manifest: dict[str, Any], tensors: dict[str, np.ndarray], files: dict[str, bytes], num_classes: int) -> Any:
+    if manifest["recipe"] in BASELINES:
+        from metabalance.study.baselines import Baseline
+
+        return Baseline(manifest["recipe"], num_classes, tensors, files)
+    import torch
+
+    from metabalance.estimator import MLP
+
+    state = {k.removeprefix("model."): torch.from_numpy(v.copy()) for k, v in tensors.items() if k.startswith("model.")}
+    shape = manifest["network"]
+    module = MLP(shape["features"], num_classes, shape["hidden"], shape["dropout"])
+    module.load_state_dict(state)
+    return Network(module.eval(), tensors["training_prior"], tensors["source_prior"])
+
+
+def candidate_of(text: str) -> Candidate:
+    """The one candidate that ``--recipe`` names.
+
+    Raises:
+        ValueError: None or several are named.
+    """
+    from metabalance.study.candidates import check_options, parse_candidates
+
+    found = parse_candidates(text)
+    if len(found) != 1:
+        raise ValueError(f"--recipe takes one recipe, but {text!r} names {len(found)}; compare takes several")
+    check_options(found[0])
+    return found[0]

@@ -1,0 +1,132 @@
+"""The run folder: every finished fit is stored at once, whole or not at all, and never repeated.
+
+``run.json`` says what is being compared on which data; ``fits/`` holds one file a fit. Each file appears by an
+atomic rename, so that a run killed at any moment leaves only whole results, and the next run goes on.
+"""
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metabalance.data.errors import DataError
+
+__all__ = ["RunStore", "save_fit", "write_atomically", "write_table"]
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes beside the goal, syncs, renames: the file is old or new, never half.
+
+    Raises:
+        DataError: The disk is full or the folder cannot be written to.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        reason = error.strerror or str(error)
+        raise DataError(f"{path} cannot be written ({reason}); free space or choose another folder with --out") from error
+
+
+class RunStore:
+    """The finished fits of one comparison.
+
+    Args:
+        folder: Created if missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+
+    def open(self, protocol: dict[str, Any]) -> None:
+        """Starts a run or goes on with one.
+
+        Raises:
+            DataError: The folder holds something else, or a run of another protocol; says what differs.
+        """
+        path = self.folder / "run.json"
+        if self.folder.exists() and not self.folder.is_dir():
+            raise DataError(f"{self.folder} is a file; --out needs a folder")
+        if path.exists():
+            try:
+                before = json.loads(path.read_text())
+            except (ValueError, OSError) as error:
+                raise DataError(f"{path} cannot be read ({error}); remove the folder or choose another --out") from error
+            changed = [key for key in protocol if before.get(key) != protocol[key]]
+            if changed:
+                was, now = before.get(changed[0]), protocol[changed[0]]
+                raise DataError(
+                    f"{self.folder} holds a run with another {changed[0].replace('_', ' ')} ({was!r}, now {now!r}); "
+                    "choose another --out, or remove the folder to start anew"
+                )
+            return
+        if self.folder.exists() and any(self.folder.iterdir()):
+            raise DataError(f"{self.folder} is not empty and holds no run; choose another --out")
+        write_atomically(path, json.dumps(protocol, indent=2).encode())
+
+    def path(self, label: str, seed: int, fold: int) -> Path:
+        """Where the fit of a candidate on one split lies."""
+        name = "".join(c if c.isalnum() else "_" for c in label)[:60]
+        digest = hashlib.sha256(label.encode()).hexdigest()[:10]
+        return self.folder / "fits" / f"{name}-{digest}-seed{seed}-fold{fold}.npz"
+
+    def has(self, label: str, seed: int, fold: int) -> bool:
+        return self.path(label, seed, fold).exists()
+
+    def load(self, label: str, seed: int, fold: int) -> dict[str, Any] | None:
+        """The stored fit, or None."""
+        path = self.path(label, seed, fold)
+        if not path.exists():
+            return None
+        try:
+            # Opened here, not by numpy, which leaves a damaged file open.
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+                return json.loads(str(file["record"])) | {"probabilities": file["probabilities"]}
+        except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise DataError(f"{path} cannot be read ({error}); remove it and run again") from error
+
+    def all(self, labels: list[str], splits: list[tuple[int, int]]) -> Iterator[tuple[str, int, int, dict[str, Any]]]:
+        """Every stored fit of these candidates on these splits."""
+        for seed, fold in splits:
+            for label in labels:
+                record = self.load(label, seed, fold)
+                if record is not None:
+                    yield label, seed, fold, record
+
+
+def save_fit(path: Path, record: dict[str, Any], probabilities: np.ndarray) -> None:
+    """Stores one fit: a JSON record and the calibrated test probabilities, float32."""
+    buffer = io.BytesIO()
+    np.savez(buffer, record=np.array(json.dumps(record)), probabilities=probabilities.astype(np.float32))
+    write_atomically(path, buffer.getvalue())
+
+
+def write_table(frame: Any, path: Path) -> None:
+    """Writes a frame as .parquet, .csv, .tsv or .feather, atomically.
+
+    Raises:
+        DataError: Another suffix, or the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    writers: dict[str, Any] = {
+        ".parquet": lambda: frame.to_parquet(buffer, index=False),
+        ".feather": lambda: frame.to_feather(buffer),
+        ".csv": lambda: frame.to_csv(buffer, index=False),
+        ".tsv": lambda: frame.to_csv(buffer, index=False, sep="\t"),
+    }
+    if path.suffix not in writers:
+        raise DataError(f"{path} has the suffix {path.suffix!r}; tables are written as {', '.join(writers)}")
+    writers[path.suffix]()
+    write_atomically(path, buffer.getvalue())

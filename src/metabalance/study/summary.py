@@ -1,0 +1,371 @@
+"""From finished fits to an answer: metrics with intervals, paired differences, one sentence of advice."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metabalance import __version__
+from metabalance.adjust.threshold import Decision
+from metabalance.judge.intervals import corrected_resampled_interval
+from metabalance.judge.metrics import get_metric
+from metabalance.judge.paired import holm, paired_difference
+from metabalance.study.compare import BASELINE, Run, as_plain, baseline_names
+
+__all__ = ["advice", "fit_metrics", "summarise"]
+
+SCORES = ("roc_auc", "average_precision", "brier", "log_loss")
+DECISIONS = ("f1", "balanced_accuracy")
+UNBOUNDED = ("log_loss", "expected_cost", "brier", "mcc")
+LEVEL = 0.95
+CURVE_POINTS = 200
+
+
+def fit_metrics(
+    probabilities: np.ndarray,
+    target: np.ndarray,
+    positive: int,
+    decisions: dict[str, Decision],
+    cost: Any = None,
+    extra: str | None = None,
+) -> dict[str, float]:
+    """Every metric of one fit on its test part.
+
+    Args:
+        probabilities: Calibrated, ``(N, C)``.
+        target: Class indices ``(N,)``.
+        positive: Index of the positive class.
+        decisions: One per objective; each decision metric is taken at its own tuned threshold.
+        cost: Cost matrix ``(C, C)`` or None.
+        extra: A further metric.
+    """
+    binary = probabilities.shape[1] == 2
+    scores = probabilities[:, positive] if binary else probabilities
+    truth = (target == positive).astype(np.int64) if binary else target
+    values = {name: get_metric(name)(scores, truth) for name in SCORES}
+    for name in DECISIONS:
+        chosen = decisions[name].decide(probabilities)
+        values[name] = get_metric(name)((chosen == positive).astype(np.int64) if binary else chosen, truth)
+    if cost is not None:
+        chosen = decisions["cost"].decide(probabilities)
+        values["expected_cost"] = float(np.mean(np.asarray(cost)[target, chosen]))
+    if extra is not None and extra not in values:
+        metric = get_metric(extra)
+        if metric.kind == "score":
+            values[extra] = metric(scores, truth)
+        else:
+            chosen = decisions["f1"].decide(probabilities)
+            values[extra] = metric((chosen == positive).astype(np.int64) if binary else chosen, truth)
+    return values
+
+
+def summarise(run: Run, command: str = "") -> dict[str, Any]:
+    """The whole result of a comparison, as the report, ``advice.json`` and the terminal show it.
+
+    Args:
+        run: A finished or interrupted comparison.
+        command: What reproduces it.
+    """
+    table, plan = run.table, run.plan
+    labels = [c.label for c in run.candidates]
+    keys = [(s.seed, s.fold) for s in run.splits]
+    test_of = {(s.seed, s.fold): s.test for s in run.splits}
+    share = {(s.seed, s.fold): len(s.test) / (len(s.test) + len(s.train)) for s in run.splits}
+    rows: list[dict[str, Any]] = []
+    values: dict[str, dict[tuple[int, int], dict[str, float]]] = defaultdict(dict)
+    pooled: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = defaultdict(list)
+    seconds: dict[str, list[float]] = defaultdict(list)
+    notes: dict[str, dict[str, None]] = defaultdict(dict)
+    for label, seed, fold, record in run.store.all(labels, keys):
+        probabilities = _all_classes(record["probabilities"])
+        target = table.target[test_of[seed, fold]]
+        decisions = {name: Decision.from_dict(d) for name, d in record["decisions"].items()}
+        found = fit_metrics(probabilities, target, table.positive, decisions, plan.cost, plan.metric)
+        values[label][seed, fold] = found
+        seconds[label].append(record["seconds"])
+        notes[label].update(dict.fromkeys(record["notes"]))
+        rows.append(
+            {"recipe": label, "seed": seed, "fold": fold, "status": "ok", "seconds": record["seconds"]}
+            | {"options": str(record["options"])} | found
+        )  # fmt: skip
+        if seed == 0:
+            decision = decisions["cost" if plan.cost is not None else "f1"]
+            pooled[label].append((probabilities, target, decision.decide(probabilities)))
+    for (label, seed, fold), (status, message) in run.failures.items():
+        rows.append({"recipe": label, "seed": seed, "fold": fold, "status": status, "note": message})
+
+    names = list(dict.fromkeys([plan.metric, *SCORES, *DECISIONS, *(["expected_cost"] if plan.cost is not None else [])]))
+    recipes = []
+    for label in labels:
+        status, note = _status(label, keys, values[label], run, list(notes[label]))
+        recipes.append(
+            {
+                "name": label,
+                "label": "erm (untouched baseline)" if label == BASELINE else label,
+                "stage": _stage(label),
+                "status": status,
+                "note": note,
+                "fits": len(values[label]),
+                "seconds": {"mean": float(np.mean(seconds[label])) if seconds[label] else float("nan")},
+                "metrics": {n: _interval(values[label], keys, n, share) for n in names},
+                "difference": {} if label == BASELINE else {
+                    n: _difference(values[label], values[BASELINE], keys, n, share) for n in names
+                },
+            }
+            | (_figures(pooled[label], table) if pooled[label] else {})
+        )  # fmt: skip
+    for name in names:
+        others = [r for r in recipes if r["difference"] and np.isfinite(r["difference"][name]["p"])]
+        adjusted = holm([r["difference"][name]["p"] for r in others]) if others else []
+        for recipe, p in zip(others, adjusted):
+            recipe["difference"][name]["p_holm"] = float(p)
+
+    counts = np.bincount(table.target, minlength=len(table.classes))
+    result: dict[str, Any] = {
+        "title": f"{table.name} · target {table.target_name}",
+        "created": run.created,
+        "version": __version__,
+        "command": command,
+        "seconds": run.seconds,
+        "complete": run.complete,
+        "data": {
+            "rows": len(table.target),
+            "columns": table.frame.shape[1],
+            "target": table.target_name,
+            "classes": [str(c) for c in table.classes],
+            "counts": counts.tolist(),
+            "positive": str(table.classes[table.positive]),
+            "imbalance_ratio": float(counts.max() / counts.min()),
+            "fingerprint": table.fingerprint,
+            "findings": [as_plain(f) for f in table.findings],
+            "duplicates": run.duplicates,
+        },
+        "protocol": {
+            "folds": plan.folds,
+            "seeds": plan.seeds,
+            "metric": plan.metric,
+            "splits": "time-aware" if table.time is not None else "group-aware" if table.groups is not None else "stratified",
+            "validation_fraction": plan.validation_fraction,
+            "cost": None if plan.cost is None else [list(row) for row in plan.cost],
+            "level": LEVEL,
+            "interval_method": "corrected resampled t (Nadeau and Bengio 2003) over folds and seeds; Holm over recipes",
+        },
+        "metrics": {
+            n: {"title": m.title, "greater_is_better": m.greater_is_better}
+            for n, m in ((n, get_metric(n, cost=plan.cost)) for n in names)
+        },
+        "recipes": recipes,
+    }  # fmt: skip
+    result["advice"] = advice(result)
+    result["rows"] = rows
+    return result
+
+
+def advice(result: dict[str, Any]) -> dict[str, Any]:
+    """One plain sentence, and what stands behind it.
+
+    A recipe wins if its paired difference to the untouched baseline is better after Holm's correction over
+    all recipes of the comparison. Among several winners the best mean is named, and those that cannot be told
+    from it.
+    """
+    metric = result["protocol"]["metric"]
+    title = result["metrics"][metric]["title"].lower()
+    sign = 1 if result["metrics"][metric]["greater_is_better"] else -1
+    by_name = {r["name"]: r for r in result["recipes"]}
+    baseline = by_name[BASELINE]
+    alpha = 1 - result["protocol"]["level"]
+    judged = [r for r in result["recipes"] if r["difference"] and np.isfinite(r["difference"][metric].get("p_holm", np.nan))]
+    better = [r for r in judged if r["difference"][metric]["p_holm"] < alpha and sign * r["difference"][metric]["value"] > 0]
+    worse = [r for r in judged if r["difference"][metric]["p_holm"] < alpha and sign * r["difference"][metric]["value"] < 0]
+    details: list[str] = []
+    winner = None
+    if not judged:
+        headline = "Nothing can be said yet: no recipe has enough finished fits beside the untouched baseline."
+    elif not better:
+        best = max(judged, key=lambda r: sign * r["difference"][metric]["value"])
+        headline = (
+            "None of these beats the plain baseline with a tuned threshold on this table "
+            f"({title} {_show(baseline['metrics'][metric])})."
+        )
+        details.append(
+            f"The largest gain seen, {best['label']}, is {_signed(best['difference'][metric])}: "
+            "not distinguishable from chance here."
+        )
+    else:
+        ranked = sorted(better, key=lambda r: -sign * r["metrics"][metric]["value"])
+        winner = ranked[0]["name"]
+        top = ranked[0]
+        headline = (
+            f"Use {top['label']}: {title} {_show(top['metrics'][metric])} against "
+            f"{_show(baseline['metrics'][metric])} of the plain baseline, a difference of {_signed(top['difference'][metric])}."
+        )
+        if len(ranked) > 1:
+            details.append("Also better than the baseline: " + ", ".join(r["label"] for r in ranked[1:]) + ".")
+        if _stage(winner) == "baseline":
+            remedies = [r for r in ranked if _stage(r["name"]) != "baseline"]
+            details.append(
+                f"The winner is another kind of model, not a remedy for imbalance. Among the remedies, "
+                + (f"{remedies[0]['label']} is best ({_signed(remedies[0]['difference'][metric])})." if remedies
+                   else "none beats the plain baseline with a tuned threshold.")
+            )  # fmt: skip
+    if worse:
+        details.append("Worse than the baseline: " + ", ".join(r["label"] for r in worse) + ".")
+    for r in result["recipes"]:
+        if r["status"] != "ok":
+            details.append(f"{r['label']}: {r['status']} ({r['note']}).")
+    duplicates = result["data"]["duplicates"]
+    if duplicates.get("rows"):
+        details.append(
+            f"{duplicates['rows']} test rows ({100 * duplicates['share']:.1f} %) have an equal row in their training part; "
+            "if equal rows are the same case, run again with --dedupe."
+        )
+    if not result["complete"]:
+        details.append("The run is not complete: run the same command again to go on.")
+    fits = baseline["fits"]
+    smallest = min(result["data"]["counts"])
+    details.append(
+        f"{fits} paired fits per recipe; the rarest class has {smallest} rows, about {smallest / result['protocol']['folds']:.0f} in each test part."
+    )
+    return {"headline": headline, "details": details, "winner": winner}
+
+
+def _show(interval: dict[str, float]) -> str:
+    return f"{interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
+
+
+def _signed(interval: dict[str, float]) -> str:
+    return f"{interval['value']:+.3f} [{interval['low']:+.3f}, {interval['high']:+.3f}]"
+
+
+def _stage(label: str) -> str:
+    from metabalance.methods import get_method
+
+    name = label.split("(")[0]
+    return "baseline" if name in baseline_names() else get_method(name).stage
+
+
+def _all_classes(stored: np.ndarray) -> np.ndarray:
+    stored = stored.astype(np.float64)
+    return stored / stored.sum(axis=1, keepdims=True)
+
+
+def _status(label: str, keys: list, values: dict, run: Run, notes: list[str]) -> tuple[str, str]:
+    failed = [run.failures[label, *key] for key in keys if (label, *key) in run.failures]
+    if failed and not values:
+        return failed[0][0], failed[0][1]
+    if failed:
+        return "partial", f"{len(failed)} of {len(keys)} fits: {failed[0][1]}"
+    if len(values) < len(keys):
+        return "partial", f"{len(values)} of {len(keys)} fits finished in the time given"
+    return "ok", "; ".join(notes)
+
+
+def _series(values: dict, keys: list, name: str) -> tuple[np.ndarray, list]:
+    have = [key for key in keys if key in values]
+    return np.array([values[key].get(name, np.nan) for key in have], dtype=float), have
+
+
+def _interval(values: dict, keys: list, name: str, share: dict) -> dict[str, Any]:
+    series, have = _series(values, keys, name)
+    if not len(series):
+        return {"value": float("nan"), "low": float("nan"), "high": float("nan"), "reason": "no finished fit"}
+    interval = corrected_resampled_interval(series, float(np.mean([share[k] for k in have])), level=LEVEL)
+    low, high = interval.low, interval.high
+    if name not in UNBOUNDED:  # a t interval does not know that a rate ends at 0 and 1
+        low, high = max(low, 0.0), min(high, 1.0)
+    return {"value": interval.value, "low": low, "high": high}
+
+
+def _difference(ours: dict, base: dict, keys: list, name: str, share: dict) -> dict[str, Any]:
+    both = [key for key in keys if key in ours and key in base]
+    if not both:
+        return dict.fromkeys(("value", "low", "high", "p", "p_holm"), float("nan"))
+    a = np.array([ours[k].get(name, np.nan) for k in both])
+    b = np.array([base[k].get(name, np.nan) for k in both])
+    found = paired_difference(a, b, float(np.mean([share[k] for k in both])), level=LEVEL)
+    interval = found.interval
+    return {"value": interval.value, "low": interval.low, "high": interval.high, "p": found.p_value, "p_holm": float("nan")}
+
+
+def _figures(pooled: list, table: Any) -> dict[str, Any]:
+    """Confusion, recalls and curves over the test parts of the first repetition: every row once."""
+    probabilities = np.concatenate([p for p, _, _ in pooled])
+    target = np.concatenate([t for _, t, _ in pooled])
+    chosen = np.concatenate([c for _, _, c in pooled])
+    size = len(table.classes)
+    order = np.arange(size)
+    if size == 2:  # negatives first, as confusion matrices are read
+        order = np.array([1 - table.positive, table.positive])
+    confusion = np.zeros((size, size), dtype=int)
+    np.add.at(confusion, (target, chosen), 1)
+    confusion = confusion[np.ix_(order, order)]
+    totals = confusion.sum(axis=1)
+    figures: dict[str, Any] = {
+        "confusion": confusion.tolist(),
+        "confusion_classes": [str(table.classes[i]) for i in order],
+        "recall_per_class": [float(confusion[i, i] / totals[i]) if totals[i] else float("nan") for i in range(size)],
+    }
+    if size == 2:
+        from sklearn.metrics import precision_recall_curve, roc_curve
+
+        scores, truth = probabilities[:, table.positive], target == table.positive
+        fpr, tpr, _ = roc_curve(truth, scores)
+        precision, recall, _ = precision_recall_curve(truth, scores)
+        figures["curves"] = {
+            "roc": _thin(fpr, tpr),
+            "pr": _thin(recall[::-1], precision[::-1]),
+            "calibration": _calibration(scores, truth),
+        }
+    return figures
+
+
+def _thin(x: np.ndarray, y: np.ndarray) -> list[list[float]]:
+    keep = np.unique(np.linspace(0, len(x) - 1, min(len(x), CURVE_POINTS)).round().astype(int))
+    return [x[keep].tolist(), y[keep].tolist()]
+
+
+def _calibration(scores: np.ndarray, truth: np.ndarray, bins: int = 10) -> dict[str, list]:
+    """Bins of equal numbers of *positives' weight* would be too few; equal numbers of rows are used."""
+    parts = np.array_split(np.argsort(scores, kind="stable"), min(bins, len(scores)))
+    return {
+        "predicted": [float(scores[p].mean()) for p in parts],
+        "observed": [float(truth[p].mean()) for p in parts],
+        "count": [len(p) for p in parts],
+    }
+
+
+def write_results(result: dict[str, Any], folder: Path) -> None:
+    """Writes ``results.parquet`` (a row a fit), ``advice.json`` and ``report.html``, each atomically."""
+    import io
+    import json
+
+    import pandas as pd
+
+    from metabalance.study.report import render_report
+    from metabalance.study.store import write_atomically
+
+    buffer = io.BytesIO()
+    pd.DataFrame(result["rows"]).to_parquet(buffer, index=False)
+    write_atomically(folder / "results.parquet", buffer.getvalue())
+    shown = {key: value for key, value in result.items() if key != "rows"}
+    for recipe in shown["recipes"]:
+        recipe.setdefault("curves", {})
+    lean = shown | {"recipes": [{k: v for k, v in r.items() if k != "curves"} for r in shown["recipes"]]}
+    write_atomically(folder / "advice.json", json.dumps(_json(lean), indent=1).encode())
+    render_report(shown, folder / "report.html")
+
+
+def _json(value: Any) -> Any:
+    """NaN is not JSON: null."""
+    if isinstance(value, dict):
+        return {str(k): _json(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json(v) for v in value]
+    if isinstance(value, (float, np.floating)):
+        return float(value) if np.isfinite(value) else None
+    if isinstance(value, np.integer):
+        return int(value)
+    return value
+
+

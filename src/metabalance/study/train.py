@@ -1,0 +1,99 @@
+"""``fit``: one candidate on a whole table, ready to ship."""
+
+from typing import Any
+
+import numpy as np
+
+from metabalance.adjust.threshold import Decision
+from metabalance.study.preprocess import TablePreprocessor
+from metabalance.judge.intervals import bootstrap_interval
+from metabalance.judge.metrics import get_metric
+from metabalance.study.compare import Table
+from metabalance.study.fitting import Settings, binary_or_all, fit_candidate
+from metabalance.study.ship import TrainedModel, candidate_of
+from metabalance.study.splits import carve_validation
+
+__all__ = ["train_table"]
+
+VALIDATION_FRACTION = 0.2
+
+
+def train_table(
+    table: Table,
+    recipe: str,
+    *,
+    seed: int = 0,
+    metric: str = "average_precision",
+    cost: tuple[tuple[float, ...], ...] | None = None,
+    objective: str = "f1",
+    prior: np.ndarray | None = None,
+    holdout: float = 0.0,
+    network: dict[str, Any] | None = None,
+    missing_columns: str = "error",
+) -> tuple[TrainedModel, dict[str, str]]:
+    """Trains a candidate; a fifth of the rows is the validation part.
+
+    Args:
+        table: A checked table.
+        recipe: ``NAME`` or ``NAME(option=value)``.
+        seed: Everything random follows from it.
+        metric: Picks the epoch and tuned options on the validation part.
+        cost: Cost matrix ``(C, C)`` or None.
+        objective: What the decision is chosen for: ``f1``, ``balanced_accuracy`` or ``cost``.
+        prior: Class shares ``(C,)`` where the model will work, or None for the table's.
+        holdout: Share of the rows kept aside until the end.
+        network: Settings of the network.
+        missing_columns: The policy of ``predict``: ``error`` or ``impute``.
+
+    Returns:
+        The trained model, and the held-out metrics with bootstrap intervals as text (empty without ``holdout``).
+    """
+    import torch
+
+    torch.set_num_threads(1)  # a small network's batch is too little work to share
+    candidate = candidate_of(recipe)
+    rows, held = np.arange(len(table.target)), np.array([], dtype=int)
+    parts = {"seed": seed, "groups": table.groups, "time": table.time}
+    if holdout:
+        rows, held = carve_validation(rows, table.target, fraction=holdout, **parts)
+    fit, validation = carve_validation(rows, table.target, fraction=VALIDATION_FRACTION, **parts)
+    preprocessor = TablePreprocessor(missing_columns=missing_columns)
+    train = (preprocessor.fit_transform(table.frame.iloc[fit]), table.target[fit])
+    valid = (preprocessor.transform(table.frame.iloc[validation]), table.target[validation])
+    settings = Settings(
+        monitor=metric if get_metric(metric, cost=cost).kind == "score" else "average_precision",
+        cost=cost,
+        positive=table.positive,
+        prior=None if prior is None else tuple(prior),
+        network=network or {},
+    )
+    fitted = fit_candidate(candidate, train, valid, len(table.classes), seed, settings)
+    goal = fitted.source_prior if prior is None else prior
+    record = {
+        "target": table.target_name,
+        "data": {"name": table.name, "rows": len(table.target), "fingerprint": table.fingerprint},
+        "split": {"fit": len(fit), "validation": len(validation), "held_out": len(held)},
+        "seed": seed,
+        "objective": objective,
+        "cost": None if cost is None else [list(row) for row in cost],
+        "findings": [{"code": f.code, "message": f.message} for f in table.findings],
+    }
+    model = TrainedModel.assemble(fitted, preprocessor, table.classes, table.positive, np.asarray(goal), objective, record)
+    return model, _held_out(model, table, held, model.decision) if holdout else {}
+
+
+def _held_out(model: TrainedModel, table: Table, held: np.ndarray, decision: Decision) -> dict[str, str]:
+    probabilities = model.predict_proba(table.frame.iloc[held])
+    target = table.target[held]
+    binary = len(table.classes) == 2
+    scores = binary_or_all(probabilities, table.positive)
+    truth = (target == table.positive).astype(np.int64) if binary else target
+    chosen = decision.decide(probabilities)
+    labels = (chosen == table.positive).astype(np.int64) if binary else chosen
+    shown = {}
+    for name in ("roc_auc", "average_precision", "f1", "balanced_accuracy", "brier"):
+        metric = get_metric(name)
+        given = scores if metric.kind == "score" else labels
+        found = bootstrap_interval(metric, given, truth, n_boot=500, seed=0)
+        shown[name] = f"{found.value:.4f} ({found.low:.4f} to {found.high:.4f}, 95 %)"
+    return shown

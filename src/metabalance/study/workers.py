@@ -1,0 +1,169 @@
+"""Worker processes that can be stopped: a task that hangs or dies costs one task, never the run.
+
+joblib and concurrent.futures cannot end one task that runs over its time (a support vector machine inside
+SVMSMOTE on 100,000 rows, say): the process has to go. Hence this small pool on ``multiprocessing``.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+__all__ = ["Outcome", "Task", "run_tasks"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A module-level function with its arguments.
+
+    Args:
+        key: Unique name.
+        function: Importable from the worker.
+        arguments: Picklable.
+        needs: Key of a task that has to succeed first, or None.
+        seconds: Time limit, or None.
+    """
+
+    key: str
+    function: Callable[..., Any]
+    arguments: tuple = ()
+    needs: str | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task: ``status`` is ok, failed, timeout, died or skipped (its need failed)."""
+
+    task: Task
+    status: str
+    value: Any = None
+    message: str = ""
+    seconds: float = 0.0
+
+
+class _Worker:
+    def __init__(self, context: Any) -> None:
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.task: Task | None = None
+        self.started = 0.0
+
+    def give(self, task: Task) -> None:
+        self.task, self.started = task, time.monotonic()
+        self.pipe.send((task.function, task.arguments))
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+def _serve(pipe: Connection) -> None:
+    # Ctrl-C is for the parent, which stops the workers in order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            function, arguments = pipe.recv()
+            try:
+                reply = ("ok", function(*arguments), "")
+            except MemoryError:
+                reply = ("failed", None, "out of memory")
+            except Exception as error:
+                reply = ("failed", None, _sentence(error))
+            pipe.send(reply)
+
+
+def _sentence(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{text[:400] or 'no message'}" if isinstance(error, ValueError) else f"{type(error).__name__}: {text[:400]}"
+
+
+def run_tasks(
+    tasks: Iterable[Task], *, workers: int, deadline: float | None = None, preload: tuple[str, ...] = ()
+) -> Iterator[Outcome]:
+    """Runs tasks on ``workers`` processes and yields each outcome as it comes.
+
+    Tasks start in their order, as soon as what they need has succeeded. At ``deadline`` (a value of
+    ``time.monotonic()``) whatever runs is stopped and the rest is not started: those tasks yield nothing.
+    The processes are gone when the iterator is closed, for whatever reason.
+
+    Args:
+        tasks: What to run.
+        workers: Processes at a time.
+        deadline: When to stop.
+        preload: Modules that the workers share, imported once.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(preload))
+    waiting = list(tasks)
+    known = {task.key for task in waiting}
+    succeeded: set[str] = set()
+    lost: set[str] = set()
+    staff: list[_Worker] = []
+    try:
+        while True:
+            while orphan := next((t for t in waiting if t.needs in lost), None):
+                waiting.remove(orphan)
+                lost.add(orphan.key)
+                yield Outcome(orphan, "skipped", message=f"{orphan.needs} did not succeed")
+            running = [w for w in staff if w.task is not None]
+            ready = [t for t in waiting if t.needs is None or t.needs in succeeded or t.needs not in known]
+            while ready and len(running) < workers:
+                worker = next((w for w in staff if w.task is None), None)
+                if worker is None:
+                    worker = _Worker(context)
+                    staff.append(worker)
+                task = ready.pop(0)
+                waiting.remove(task)
+                worker.give(task)
+                running.append(worker)
+            if not running:
+                return
+            if deadline is not None and time.monotonic() > deadline:
+                return
+            pipes: dict[Any, _Worker] = {w.pipe: w for w in running}
+            for pipe in wait(list(pipes), timeout=0.2):
+                worker = pipes[pipe]
+                outcome = _collect(worker)
+                if outcome.status == "died":
+                    worker.kill()
+                    staff.remove(worker)
+                (succeeded if outcome.status == "ok" else lost).add(outcome.task.key)
+                yield outcome
+            for worker in [w for w in staff if w.task is not None]:
+                task = worker.task
+                assert task is not None
+                if task.seconds is not None and time.monotonic() - worker.started > task.seconds:
+                    spent = time.monotonic() - worker.started
+                    worker.kill()
+                    staff.remove(worker)
+                    lost.add(task.key)
+                    yield Outcome(task, "timeout", None, f"did not finish within {task.seconds:.0f} s", spent)
+    finally:
+        for worker in staff:
+            worker.kill()
+
+
+def _collect(worker: _Worker) -> Outcome:
+    task, spent = worker.task, time.monotonic() - worker.started
+    assert task is not None
+    worker.task = None
+    try:
+        status, value, message = worker.pipe.recv()
+    except (EOFError, OSError):
+        worker.process.join(1)
+        return Outcome(task, "died", None, f"its process ended with code {worker.process.exitcode} (out of memory?)", spent)
+    return Outcome(task, status, value, message, spent)
+
+
+def default_workers() -> int:
+    """The processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,75 @@
+"""The run folder: whole files only, one protocol, clear refusals."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from metabalance.data.errors import DataError
+from metabalance.study.store import RunStore, save_fit, write_atomically
+
+PROTOCOL = {"format": 1, "data_fingerprint": "abc", "folds": 5}
+
+
+def test_a_fit_comes_back_as_stored(tmp_path):
+    store = RunStore(tmp_path / "run")
+    store.open(PROTOCOL)
+    assert not store.has("erm", 0, 1)
+    assert store.load("erm", 0, 1) is None
+    save_fit(store.path("erm", 0, 1), {"label": "erm", "notes": ["a", "b"]}, np.array([[0.25, 0.75]]))
+    assert store.has("erm", 0, 1)
+    record = store.load("erm", 0, 1)
+    assert record["notes"] == ["a", "b"]
+    np.testing.assert_array_equal(record["probabilities"], [[0.25, 0.75]])
+
+
+def test_labels_that_look_alike_have_their_own_files(tmp_path):
+    store = RunStore(tmp_path)
+    paths = {store.path(label, 0, 0) for label in ("focal(gamma=1)", "focal(gamma=2)", "focal_gamma_1_", "a" * 200, "a" * 201)}
+    assert len(paths) == 5
+    assert all(len(p.name) < 120 for p in paths)
+
+
+def test_the_same_protocol_goes_on_and_another_is_refused(tmp_path):
+    RunStore(tmp_path / "run").open(PROTOCOL)
+    RunStore(tmp_path / "run").open(PROTOCOL)
+    with pytest.raises(DataError, match=r"another data fingerprint \('abc', now 'xyz'\)"):
+        RunStore(tmp_path / "run").open(PROTOCOL | {"data_fingerprint": "xyz"})
+    assert json.loads((tmp_path / "run" / "run.json").read_text()) == PROTOCOL
+
+
+def test_foreign_folders_are_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(DataError, match="not empty and holds no run"):
+        RunStore(tmp_path).open(PROTOCOL)
+    with pytest.raises(DataError, match="is a file"):
+        RunStore(tmp_path / "thesis.tex").open(PROTOCOL)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "run.json").write_text("{half")
+    with pytest.raises(DataError, match="cannot be read"):
+        RunStore(tmp_path / "other").open(PROTOCOL)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_damaged_fit_is_named(tmp_path):
+    store = RunStore(tmp_path)
+    path = store.path("erm", 0, 0)
+    save_fit(path, {"label": "erm"}, np.ones((2, 2)))
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(DataError, match="cannot be read"):
+        store.load("erm", 0, 0)
+
+
+def test_a_failed_write_keeps_the_old_file_and_leaves_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "advice.json"
+    write_atomically(path, b"old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataError, match="No space left on device"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["advice.json"]

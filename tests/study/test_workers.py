@@ -1,0 +1,78 @@
+"""The pool: order, needs, failures, time limits, death, deadline, and nothing left behind."""
+
+import os
+import signal
+import time
+
+import psutil
+
+from metabalance.study.workers import Task, run_tasks
+
+
+def square(x):
+    return x * x
+
+
+def fail():
+    raise ValueError("three words  only\nhere")
+
+
+def crash():
+    raise RuntimeError("boom")
+
+
+def sleep(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def outcomes(tasks, **options):
+    return {o.task.key: o for o in run_tasks(tasks, **{"workers": 2} | options)}
+
+
+def test_values_come_back():
+    found = outcomes([Task(str(i), square, (i,)) for i in range(7)])
+    assert {k: o.value for k, o in found.items()} == {str(i): i * i for i in range(7)}
+    assert {o.status for o in found.values()} == {"ok"}
+
+
+def test_an_error_is_one_sentence_and_costs_one_task():
+    found = outcomes([Task("a", fail), Task("b", crash), Task("c", square, (3,))], workers=1)
+    assert (found["a"].status, found["a"].message) == ("failed", "three words only here")
+    assert (found["b"].status, found["b"].message) == ("failed", "RuntimeError: boom")
+    assert found["c"].value == 9
+
+
+def test_needs_are_met_first_and_a_failed_need_skips():
+    order = [o.task.key for o in run_tasks([Task("late", square, (1,), needs="first"), Task("first", sleep, (0.2,))], workers=2)]
+    assert order == ["first", "late"]
+    found = outcomes([Task("bad", fail), Task("child", square, (1,), needs="bad"), Task("grandchild", square, (1,), needs="child")])
+    assert found["child"].status == found["grandchild"].status == "skipped"
+
+
+def test_a_task_over_its_time_is_stopped_and_the_rest_goes_on():
+    started = time.monotonic()
+    found = outcomes([Task("slow", sleep, (60,), seconds=0.5), *(Task(str(i), square, (i,)) for i in range(4))])
+    assert found["slow"].status == "timeout"
+    assert all(found[str(i)].status == "ok" for i in range(4))
+    assert time.monotonic() - started < 30
+
+
+def test_a_process_that_dies_costs_one_task():
+    found = outcomes([Task("dead", die), Task("alive", square, (2,))], workers=1)
+    assert found["dead"].status == "died"
+    assert "-9" in found["dead"].message
+    assert found["alive"].value == 4
+
+
+def test_the_deadline_stops_everything_and_leaves_no_process():
+    started = time.monotonic()
+    found = outcomes([Task(str(i), sleep, (30,)) for i in range(4)], deadline=started + 1)
+    assert found == {}
+    assert time.monotonic() - started < 20
+    workers = [p for p in psutil.Process().children(recursive=True) if "forkserver" in " ".join(p.cmdline()) and p.children()]
+    assert workers == []
