@@ -100,7 +100,7 @@ BODY = "\n".join(f"{i % 7},{i % 5}.5,{'yes' if i % 4 == 0 else 'no'}" for i in r
         ("twice.csv", "a,a,y\n" + BODY, "'a'"),
         ("constant.csv", "a,b,y\n" + "\n".join(f"1,2,{'yes' if i % 4 == 0 else 'no'}" for i in range(80)), "constant"),
         ("infinite.csv", "a,b,y\n" + BODY + "\ninf,2,no", "infinit"),
-        ("mixed.csv", "a,b,y\n" + "\n".join([BODY] * 5) + "\nlots,2,no", "lots"),
+        ("mixed.csv", "a,b,y\n" + "\n".join(f"{i},{i % 5},{'yes' if i % 4 == 0 else 'no'}" for i in range(200)) + "\nlots,2,no", "lots"),
         ("ragged.csv", "a,b,y\n" + BODY + "\n1,2,no,4,5", "row 82 has 5 cells"),
         ("binary.csv", b"\x00\xff\x13\x37" * 50, ""),
         ("broken.parquet", "not a parquet file", ""),
@@ -210,7 +210,7 @@ def test_every_kind_of_model_is_saved_and_loaded_to_the_same_bits(recipe, csv, t
     from metabalance.study.ship import TrainedModel
     from metabalance.study.train import train_table
 
-    trained, _ = train_table(make_table(table, "y"), recipe, network={"epochs": 3})
+    trained = train_table(make_table(table, "y"), recipe, network={"epochs": 3}).model
     trained.save(tmp_path / "model")
     np.testing.assert_array_equal(TrainedModel.load(tmp_path / "model").predict_proba(table), trained.predict_proba(table))
 

@@ -30,7 +30,7 @@ def shift_prior(probs: ArrayLike, source_prior: ArrayLike, target_prior: ArrayLi
         Probabilities ``(N, C)``, float64.
 
     Raises:
-        ValueError: rows that are no probabilities, impossible priors, or a class of source share 0 that is
+        ValueError: Rows that are no probabilities, impossible priors, or a class of source share 0 that is
             wanted: no factor brings it back.
 
     >>> shift_prior([[0.5, 0.5]], [0.5, 0.5], [0.9, 0.1])

@@ -394,7 +394,6 @@ class _Stream:
         if state["loader"] is not None:
             self.loader.load_state_dict(state["loader"])
             self._iterator = iter(self.loader) if state["started"] else None
-            self.taken = state["taken"]
         elif state["started"]:
             # A plain loader has no memory: its epoch is begun again and the batches already used are skipped.
             self._start()

@@ -105,16 +105,17 @@ def fit_command(
     from metabalance.study.train import train_table
 
     with _as_data_errors(), console.status(f"training {recipe} ..."):
-        model, test = train_table(
+        training = train_table(
             table, recipe, seed=seed, metric=metric, cost=matrix, objective=objective, prior=goal, holdout=holdout,
             network={"epochs": epochs, "batch_size": batch_size or default_batch_size(len(table.target))},
             missing_columns=missing_columns,
         )  # fmt: skip
+    model = training.model
     model.save(out, overwrite=overwrite)
     console.print(f"\n{recipe}, trained in {model.record['training_seconds']:.1f} s.", highlight=False)
     for name, value in model.record["validation"].items():
         console.print(f"validation {name}: {value:.4f} (used for choices, hence optimistic)", highlight=False)
-    for name, value in test.items():
+    for name, value in training.metrics.items():
         console.print(f"held-out {name}: {value}", highlight=False)
     for note in model.record["notes"]:
         console.print(f"note: {escape(note)}", highlight=False)
@@ -169,28 +170,35 @@ def show_table(console: Console, table: Table) -> None:
 
 def show_result(console: Console, result: dict[str, Any]) -> None:
     """The closing table and the advice."""
+    from metabalance.study.summary import shown, signed
+
     metric = result["protocol"]["metric"]
-    better = "↑" if result["metrics"][metric]["greater_is_better"] else "↓"
-    grid = Grid(box=None, pad_edge=False)
+    better = "higher" if result["metrics"][metric]["greater_is_better"] else "lower"
+    level = f"{100 * result['protocol']['level']:.0f} %"
+    grid = Grid(box=None, pad_edge=False, padding=(0, 1))
     grid.add_column("recipe", overflow="fold")
-    for title in (f"{result['metrics'][metric]['title']} {better} [95 %]", "difference to erm [95 %]", "p (Holm)", "s/fit"):
-        grid.add_column(title.replace("[95 %]", "(95 %)"), justify="right", no_wrap=True)
-    sign = 1 if result["metrics"][metric]["greater_is_better"] else -1
+    for title in ("value", "difference to erm", "p", "s/fit"):
+        grid.add_column(title, justify="right", no_wrap=True)
+    sign = 1 if better == "higher" else -1
     order = sorted(result["recipes"], key=lambda r: -np.nan_to_num(sign * r["metrics"][metric]["value"], nan=-np.inf))
     for recipe in order:
         if recipe["status"] not in ("ok", "partial"):
             grid.add_row(escape(recipe["label"]), recipe["status"], "", "", "")
             continue
-        found, gap = recipe["metrics"][metric], recipe["difference"].get(metric)
+        gap = recipe["difference"].get(metric)
         grid.add_row(
             escape(recipe["label"]),
-            f"{found['value']:.4f} ({found['low']:.3f} to {found['high']:.3f})",
-            "" if gap is None else f"{gap['value']:+.4f} ({gap['low']:+.3f} to {gap['high']:+.3f})",
+            escape(shown(recipe["metrics"][metric])),
+            "" if gap is None else escape(signed(gap)),
             "" if gap is None else f"{gap['p_holm']:.3f}",
             f"{recipe['seconds']['mean']:.1f}",
         )
-    console.print()
-    console.print(grid)
+    console.print(
+        f"\n{result['metrics'][metric]['title']} ({better} is better), mean over test parts with {level} interval; "
+        "differences are paired, p is Holm's.",
+        highlight=False,
+    )  # fmt: skip
+    console.print(grid, highlight=False)
     console.print()
     console.print(f"[bold]{escape(result['advice']['headline'])}[/]", highlight=False, soft_wrap=True)
     for detail in result["advice"]["details"]:

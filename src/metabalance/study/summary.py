@@ -102,7 +102,7 @@ def summarise(run: Run, command: str = "") -> dict[str, Any]:
         recipes.append(
             {
                 "name": label,
-                "label": "erm (untouched baseline)" if label == BASELINE else label,
+                "label": "erm (untouched)" if label == BASELINE else label,
                 "stage": _stage(label),
                 "status": status,
                 "note": note,
@@ -186,10 +186,10 @@ def advice(result: dict[str, Any]) -> dict[str, Any]:
         best = max(judged, key=lambda r: sign * r["difference"][metric]["value"])
         headline = (
             "None of these beats the plain baseline with a tuned threshold on this table "
-            f"({title} {_show(baseline['metrics'][metric])})."
+            f"({title} {shown(baseline['metrics'][metric])})."
         )
         details.append(
-            f"The largest gain seen, {best['label']}, is {_signed(best['difference'][metric])}: "
+            f"The largest gain seen, {best['label']}, is {signed(best['difference'][metric])}: "
             "not distinguishable from chance here."
         )
     else:
@@ -197,8 +197,8 @@ def advice(result: dict[str, Any]) -> dict[str, Any]:
         winner = ranked[0]["name"]
         top = ranked[0]
         headline = (
-            f"Use {top['label']}: {title} {_show(top['metrics'][metric])} against "
-            f"{_show(baseline['metrics'][metric])} of the plain baseline, a difference of {_signed(top['difference'][metric])}."
+            f"Use {top['label']}: {title} {shown(top['metrics'][metric])} against "
+            f"{shown(baseline['metrics'][metric])} of the plain baseline, a difference of {signed(top['difference'][metric])}."
         )
         if len(ranked) > 1:
             details.append("Also better than the baseline: " + ", ".join(r["label"] for r in ranked[1:]) + ".")
@@ -206,7 +206,7 @@ def advice(result: dict[str, Any]) -> dict[str, Any]:
             remedies = [r for r in ranked if _stage(r["name"]) != "baseline"]
             details.append(
                 f"The winner is another kind of model, not a remedy for imbalance. Among the remedies, "
-                + (f"{remedies[0]['label']} is best ({_signed(remedies[0]['difference'][metric])})." if remedies
+                + (f"{remedies[0]['label']} is best ({signed(remedies[0]['difference'][metric])})." if remedies
                    else "none beats the plain baseline with a tuned threshold.")
             )  # fmt: skip
     if worse:
@@ -230,12 +230,15 @@ def advice(result: dict[str, Any]) -> dict[str, Any]:
     return {"headline": headline, "details": details, "winner": winner}
 
 
-def _show(interval: dict[str, float]) -> str:
-    return f"{interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
+def shown(interval: dict[str, float], form: str = ".3f") -> str:
+    """``0.849 [0.672, 1.000]``."""
+    value, low, high = (format(interval[key], form) for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
 
 
-def _signed(interval: dict[str, float]) -> str:
-    return f"{interval['value']:+.3f} [{interval['low']:+.3f}, {interval['high']:+.3f}]"
+def signed(interval: dict[str, float]) -> str:
+    """``+0.012 [-0.004, +0.028]``."""
+    return shown(interval, "+.3f")
 
 
 def _stage(label: str) -> str:
@@ -321,7 +324,9 @@ def _figures(pooled: list, table: Any) -> dict[str, Any]:
 
 
 def _thin(x: np.ndarray, y: np.ndarray) -> list[list[float]]:
-    keep = np.unique(np.linspace(0, len(x) - 1, min(len(x), CURVE_POINTS)).round().astype(int))
+    # Evenly along x, and the first and last point: even by index, a rare class would get the curve's end only.
+    wanted = np.linspace(x[0], x[-1], CURVE_POINTS)
+    keep = np.unique(np.concatenate([[0, len(x) - 1], np.searchsorted(x, wanted, side="right") - 1]))
     return [x[keep].tolist(), y[keep].tolist()]
 
 

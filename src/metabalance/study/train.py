@@ -1,21 +1,36 @@
 """``fit``: one candidate on a whole table, ready to ship."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from metabalance.adjust.threshold import Decision
 from metabalance.study.preprocess import TablePreprocessor
-from metabalance.judge.intervals import bootstrap_interval
+from metabalance.judge.intervals import Interval, bootstrap_interval
 from metabalance.judge.metrics import get_metric
 from metabalance.study.compare import Table
 from metabalance.study.fitting import Settings, binary_or_all, fit_candidate
 from metabalance.study.ship import TrainedModel, candidate_of
 from metabalance.study.splits import carve_validation
 
-__all__ = ["train_table"]
+__all__ = ["Training", "train_table"]
 
 VALIDATION_FRACTION = 0.2
+
+
+@dataclass(frozen=True)
+class Training:
+    """What :func:`train_table` gives.
+
+    Args:
+        model: The trained model.
+        held_out: Rows kept aside; empty without a holdout.
+        metrics: Their metrics with bootstrap intervals.
+    """
+
+    model: TrainedModel
+    held_out: np.ndarray
+    metrics: dict[str, Interval]
 
 
 def train_table(
@@ -30,7 +45,7 @@ def train_table(
     holdout: float = 0.0,
     network: dict[str, Any] | None = None,
     missing_columns: str = "error",
-) -> tuple[TrainedModel, dict[str, str]]:
+) -> Training:
     """Trains a candidate; a fifth of the rows is the validation part.
 
     Args:
@@ -46,7 +61,7 @@ def train_table(
         missing_columns: The policy of ``predict``: ``error`` or ``impute``.
 
     Returns:
-        The trained model, and the held-out metrics with bootstrap intervals as text (empty without ``holdout``).
+        The trained model with the rows kept aside and what it is worth on them.
     """
     import torch
 
@@ -79,21 +94,20 @@ def train_table(
         "findings": [{"code": f.code, "message": f.message} for f in table.findings],
     }
     model = TrainedModel.assemble(fitted, preprocessor, table.classes, table.positive, np.asarray(goal), objective, record)
-    return model, _held_out(model, table, held, model.decision) if holdout else {}
+    return Training(model, held, _held_out(model, table, held) if holdout else {})
 
 
-def _held_out(model: TrainedModel, table: Table, held: np.ndarray, decision: Decision) -> dict[str, str]:
+def _held_out(model: TrainedModel, table: Table, held: np.ndarray) -> dict[str, Interval]:
     probabilities = model.predict_proba(table.frame.iloc[held])
     target = table.target[held]
     binary = len(table.classes) == 2
     scores = binary_or_all(probabilities, table.positive)
     truth = (target == table.positive).astype(np.int64) if binary else target
-    chosen = decision.decide(probabilities)
+    chosen = model.decision.decide(probabilities)
     labels = (chosen == table.positive).astype(np.int64) if binary else chosen
-    shown = {}
+    shown: dict[str, Interval] = {}
     for name in ("roc_auc", "average_precision", "f1", "balanced_accuracy", "brier"):
         metric = get_metric(name)
         given = scores if metric.kind == "score" else labels
-        found = bootstrap_interval(metric, given, truth, n_boot=500, seed=0)
-        shown[name] = f"{found.value:.4f} ({found.low:.4f} to {found.high:.4f}, 95 %)"
+        shown[name] = bootstrap_interval(metric, given, truth, n_boot=500, seed=0)
     return shown
