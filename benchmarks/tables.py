@@ -64,18 +64,22 @@ SETS = (
     Set("taiwan", "credit-default-uci/UCI_Credit_Card.csv.xz", "--target default.payment.next.month --positive 1 --cost fn=5,fp=1",
         "Not in the paper; loans, as above."),
     Set("give-me-some-credit", "give-me-some-credit/cs-training.csv.xz",
-        "--target SeriousDlqin2yrs --positive 1 --cost fn=10,fp=1", "Not in the paper; loans, as above.", seeds=1),
+        "--target SeriousDlqin2yrs --positive 1 --cost fn=10,fp=1", "Not in the paper; loans, as above.", seeds=1, fit_limit="60s"),
     Set("mammography", "imblearn-classics/mammography.csv.xz", "--no-header --target -1 --positive 1 --cost fn=50,fp=1",
         "Not in the paper; its claim is general."),
     Set("smtp", "adbench-tabular/34_smtp.npz", "--target y --positive 1 --cost fn=1000,fp=1",
-        "Not in the paper; \"especially with very few minority samples\" should show here.", seeds=1),
+        "Not in the paper; \"especially with very few minority samples\" should show here.", seeds=1, fit_limit="60s"),
 )  # fmt: skip
 
 SHOWN = ("roc_auc", "average_precision", "f1", "balanced_accuracy", "brier", "expected_cost")
 
 
 def page(runs: Path) -> str:
-    finished = [(s, json.loads((runs / s.name / "advice.json").read_text())) for s in SETS if (runs / s.name / "advice.json").exists()]
+    finished = [
+        (s, json.loads((runs / s.name / "advice.json").read_text()))
+        for s in SETS
+        if (runs / s.name / "advice.json").exists()
+    ]
     lines = [
         "# Which remedy wins on real tables?",
         "",
@@ -114,7 +118,9 @@ def section(s: Set, result: dict, runs: Path) -> list[str]:
         f"{result['protocol']['folds']} folds × {result['protocol']['seeds']} seeds.",
         "",
         "```",
-        shlex.join(s.command(Path("RUNS"), "$METABALANCE_DATA")).replace("'$METABALANCE_DATA", "'$METABALANCE_DATA"),
+        shlex.join(s.command(Path("RUNS"), "$METABALANCE_DATA")).replace(
+            "'$METABALANCE_DATA", "'$METABALANCE_DATA"
+        ),
         "```",
         "",
         f"**{result['advice']['headline']}**",
@@ -127,7 +133,10 @@ def section(s: Set, result: dict, runs: Path) -> list[str]:
         "|---" * (len(names) + 2) + "|",
     ]
     better = result["metrics"]["average_precision"]["greater_is_better"]
-    order = sorted(result["recipes"], key=lambda r: -(r["metrics"]["average_precision"]["value"] or -1) * (1 if better else -1))
+    order = sorted(
+        result["recipes"],
+        key=lambda r: -(r["metrics"]["average_precision"]["value"] or -1) * (1 if better else -1),
+    )
     for r in order:
         if not r["fits"]:
             lines.append(f"| {code(r)} | {r['status']}: {r['note']} |" + " |" * len(names))
@@ -142,7 +151,11 @@ def section(s: Set, result: dict, runs: Path) -> list[str]:
             cells.append(cell)
         note = "" if r["status"] == "ok" else f" ({r['note']})"
         lines.append(f"| {code(r)}{note} | " + " | ".join(cells) + f" | {r['seconds']['mean']:.1f} |")
-    lines += ["", "Bold: distinguishable from `erm` after Holm's correction over the recipes of this table.", ""]
+    lines += [
+        "",
+        "Bold: distinguishable from `erm` after Holm's correction over the recipes of this table.",
+        "",
+    ]
     return lines
 
 
@@ -158,7 +171,11 @@ def verdict(result: dict) -> str:
         return f"Here, in ROC-AUC against the plain network, it held for {', '.join(f'`{n}`' for n in held)}."
     best, gap = max(gaps, key=lambda g: g[1]["value"])
     text = f"Here it did not hold: the best MetaBalance, `{best}`, differs from the plain network by {interval(gap, sign=True)} in ROC-AUC"
-    return text + (f"; {', '.join(f'`{n}`' for n in worse)} were distinguishably worse." if worse else ", not distinguishable from noise.")
+    return text + (
+        f"; {', '.join(f'`{n}`' for n in worse)} were distinguishably worse."
+        if worse
+        else ", not distinguishable from noise."
+    )
 
 
 def interval(found: dict, sign: bool = False) -> str:
@@ -209,7 +226,9 @@ def calibration(runs: Path, data: str) -> str:
         for low, high in ((1e-4, 1e-3), (1e-3, 1e-2), (1e-2, 0.1), (0.1, 0.5), (0.5, 1.01)):
             part = all_rows[(all_rows.p >= low) & (all_rows.p < high)]
             if len(part):
-                cells.append(f"[{low:g}, {min(high, 1):g}): {np.average(part.y, weights=part.w):.4f} / {np.average(part.p, weights=part.w):.4f}")
+                cells.append(
+                    f"[{low:g}, {min(high, 1):g}): {np.average(part.y, weights=part.w):.4f} / {np.average(part.p, weights=part.w):.4f}"
+                )
         lines.append(
             f"| `{recipe}` | {100 * np.mean(means):.3f} % ({100 * min(means):.3f} to {100 * max(means):.3f}) | {100 * truth:.3f} % | "
             + "<br>".join(cells) + " |"
@@ -218,7 +237,9 @@ def calibration(runs: Path, data: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("runs", type=Path)
     parser.add_argument("--only", nargs="*", default=[s.name for s in SETS])
     parser.add_argument("--page", action="store_true")

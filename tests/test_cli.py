@@ -23,7 +23,9 @@ def run(*arguments):
 
 @pytest.fixture(scope="module")
 def table():
-    X, y = make_classification(ROWS, n_features=4, n_informative=3, n_redundant=0, weights=[0.85], class_sep=1.5, random_state=0)
+    X, y = make_classification(
+        ROWS, n_features=4, n_informative=3, n_redundant=0, weights=[0.85], class_sep=1.5, random_state=0
+    )
     frame = pd.DataFrame(X, columns=list("abcd"))
     frame["kind"] = np.where(X[:, 0] > 0, "left", "right")
     frame.loc[::11, "b"] = np.nan
@@ -41,7 +43,20 @@ def csv(table, tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(csv, tmp_path_factory):
     folder = tmp_path_factory.mktemp("fit") / "model"
-    done = run("fit", csv, "--target", "y", "--recipe", "oversample", "--epochs", 5, "--cost", "fn=10,fp=1", "--out", folder)
+    done = run(
+        "fit",
+        csv,
+        "--target",
+        "y",
+        "--recipe",
+        "oversample",
+        "--epochs",
+        5,
+        "--cost",
+        "fn=10,fp=1",
+        "--out",
+        folder,
+    )
     assert done.exit_code == 0, done.output
     return folder
 
@@ -59,10 +74,14 @@ def refused(result, *said):
 
 
 def test_help_and_methods_import_nothing_heavy():
-    code = "import sys; from metabalance.cli import app; from typer.testing import CliRunner; r = CliRunner()\n"
+    code = (
+        "import sys; from metabalance.cli import app; from typer.testing import CliRunner; r = CliRunner()\n"
+    )
     for command in (["--help"], ["compare", "--help"], ["methods"], ["cite", "smote"], ["--version"]):
         code += f"assert r.invoke(app, {command!r}).exit_code == 0, {command!r}\n"
-    code += "heavy = {'torch', 'sklearn', 'pandas', 'numpy', 'scipy'} & set(sys.modules); assert not heavy, heavy"
+    code += (
+        "heavy = {'torch', 'sklearn', 'pandas', 'numpy', 'scipy'} & set(sys.modules); assert not heavy, heavy"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -98,9 +117,19 @@ BODY = "\n".join(f"{i % 7},{i % 5}.5,{'yes' if i % 4 == 0 else 'no'}" for i in r
         ("nan_target.csv", "a,b,y\n" + BODY + "\n1,2,", "missing"),
         ("lonely.csv", "a,b,y\n" + BODY + "\n1,2,perhaps", "perhaps"),
         ("twice.csv", "a,a,y\n" + BODY, "'a'"),
-        ("constant.csv", "a,b,y\n" + "\n".join(f"1,2,{'yes' if i % 4 == 0 else 'no'}" for i in range(80)), "constant"),
+        (
+            "constant.csv",
+            "a,b,y\n" + "\n".join(f"1,2,{'yes' if i % 4 == 0 else 'no'}" for i in range(80)),
+            "constant",
+        ),
         ("infinite.csv", "a,b,y\n" + BODY + "\ninf,2,no", "infinit"),
-        ("mixed.csv", "a,b,y\n" + "\n".join(f"{i},{i % 5},{'yes' if i % 4 == 0 else 'no'}" for i in range(200)) + "\nlots,2,no", "lots"),
+        (
+            "mixed.csv",
+            "a,b,y\n"
+            + "\n".join(f"{i},{i % 5},{'yes' if i % 4 == 0 else 'no'}" for i in range(200))
+            + "\nlots,2,no",
+            "lots",
+        ),
         ("ragged.csv", "a,b,y\n" + BODY + "\n1,2,no,4,5", "row 82 has 5 cells"),
         ("binary.csv", b"\x00\xff\x13\x37" * 50, ""),
         ("broken.parquet", "not a parquet file", ""),
@@ -161,7 +190,11 @@ def test_nothing_is_overwritten(csv, model, tmp_path):
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(content=st.one_of(st.binary(max_size=200), st.text(alphabet="a1,;\n\"'.-é\t ", max_size=200).map(str.encode)))
+@given(
+    content=st.one_of(
+        st.binary(max_size=200), st.text(alphabet="a1,;\n\"'.-é\t ", max_size=200).map(str.encode)
+    )
+)
 def test_any_file_is_read_or_refused(content, tmp_path):
     path = files(tmp_path, "fuzz.csv", content)
     result = run("compare", path, "--target", "y", "--out", tmp_path / "fuzz")
@@ -173,20 +206,51 @@ def test_any_file_is_read_or_refused(content, tmp_path):
 
 
 def test_compare_ends_with_a_table_and_a_sentence(csv, tmp_path):
-    done = run("compare", csv, "--target", "y", "--recipes", "erm,undersample", "--folds", 3, "--seeds", 1, "--epochs", 3, "--out", tmp_path / "run")
+    done = run(
+        "compare",
+        csv,
+        "--target",
+        "y",
+        "--recipes",
+        "erm,undersample",
+        "--folds",
+        3,
+        "--seeds",
+        1,
+        "--epochs",
+        3,
+        "--out",
+        tmp_path / "run",
+    )
     assert done.exit_code == 0, done.output
     assert "undersample" in done.output
     assert "untouched" in done.output
     assert "report.html" in done.output
-    assert {"report.html", "results.parquet", "advice.json", "run.json", "fits"} == {p.name for p in (tmp_path / "run").iterdir()}
+    assert {"report.html", "results.parquet", "advice.json", "run.json", "fits"} == {
+        p.name for p in (tmp_path / "run").iterdir()
+    }
 
 
 def test_the_model_folder_tells_what_it_is(model):
     manifest = json.loads((model / "manifest.json").read_text())
     text = json.dumps(manifest)
-    for part in ("oversample", "fingerprint", "source_prior", "versions", "torch", "schema", "calibrator", "decision", '"seed"'):
+    for part in (
+        "oversample",
+        "fingerprint",
+        "source_prior",
+        "versions",
+        "torch",
+        "schema",
+        "calibrator",
+        "decision",
+        '"seed"',
+    ):
         assert part in text, part
-    assert {p.name for p in model.iterdir()} == {"manifest.json", "weights.safetensors", "preprocess.safetensors"}
+    assert {p.name for p in model.iterdir()} == {
+        "manifest.json",
+        "weights.safetensors",
+        "preprocess.safetensors",
+    }
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "tsv", "feather"])
@@ -196,7 +260,12 @@ def test_predict_gives_the_probabilities_of_python(model, csv, table, tmp_path, 
     scores = tmp_path / f"scored.{suffix}"
     done = run("predict", model, csv, "--out", scores)
     assert done.exit_code == 0, done.output
-    read = {"csv": pd.read_csv, "tsv": lambda p: pd.read_csv(p, sep="\t"), "parquet": pd.read_parquet, "feather": pd.read_feather}[suffix](scores)
+    read = {
+        "csv": pd.read_csv,
+        "tsv": lambda p: pd.read_csv(p, sep="\t"),
+        "parquet": pd.read_parquet,
+        "feather": pd.read_feather,
+    }[suffix](scores)
     trained = TrainedModel.load(model)
     expected = trained.predict_proba(table.drop(columns="y"))
     np.testing.assert_allclose(read[["probability_bad", "probability_good"]], expected, atol=1e-6)
@@ -212,11 +281,28 @@ def test_every_kind_of_model_is_saved_and_loaded_to_the_same_bits(recipe, csv, t
 
     trained = train_table(make_table(table, "y"), recipe, network={"epochs": 3}).model
     trained.save(tmp_path / "model")
-    np.testing.assert_array_equal(TrainedModel.load(tmp_path / "model").predict_proba(table), trained.predict_proba(table))
+    np.testing.assert_array_equal(
+        TrainedModel.load(tmp_path / "model").predict_proba(table), trained.predict_proba(table)
+    )
 
 
 def test_a_prior_moves_probabilities_and_threshold(csv, table, tmp_path):
-    done = run("fit", csv, "--target", "y", "--recipe", "erm", "--epochs", 20, "--prior", "0.01", "--holdout", 0.3, "--out", tmp_path / "rare")
+    done = run(
+        "fit",
+        csv,
+        "--target",
+        "y",
+        "--recipe",
+        "erm",
+        "--epochs",
+        20,
+        "--prior",
+        "0.01",
+        "--holdout",
+        0.3,
+        "--out",
+        tmp_path / "rare",
+    )
     assert done.exit_code == 0, done.output
     assert "held-out roc_auc" in done.output
     from metabalance.study.ship import TrainedModel

@@ -31,7 +31,9 @@ def test_scikit_learn_checks_with_no_expected_failure(estimator, check):
 
 
 @pytest.mark.slow
-@parametrize_with_checks([MetaBalanceClassifier(), MetaBalanceClassifier("erm"), MetaBalanceClassifier("oversample")])
+@parametrize_with_checks(
+    [MetaBalanceClassifier(), MetaBalanceClassifier("erm"), MetaBalanceClassifier("oversample")]
+)
 def test_scikit_learn_checks_at_default_settings(estimator, check):
     check(estimator)
 
@@ -45,14 +47,21 @@ def test_every_recipe_through_the_estimator(recipe):
     np.testing.assert_array_equal(model.predict(X), clone(model).fit(X, Y).predict(X))
 
 
-@pytest.mark.parametrize("recipe", ["oversample", "class_weight", "logit_adjustment", "undersample", "metabalance"])
+@pytest.mark.parametrize(
+    "recipe", ["oversample", "class_weight", "logit_adjustment", "undersample", "metabalance"]
+)
 def test_probabilities_are_corrected_to_the_source_prior(recipe):
     model = quick(recipe, epochs=20).fit(X, Y)
     share = Y.mean()
-    corrected, raw = model.predict_proba(X)[:, 1].mean(), model.predict_proba(X, prior="training")[:, 1].mean()
+    corrected, raw = (
+        model.predict_proba(X)[:, 1].mean(),
+        model.predict_proba(X, prior="training")[:, 1].mean(),
+    )
     assert abs(corrected - share) < abs(raw - share)
     assert abs(corrected - share) < 0.05
-    np.testing.assert_allclose(model.predict_proba(X, prior=model.training_prior_), model.predict_proba(X, prior="training"))
+    np.testing.assert_allclose(
+        model.predict_proba(X, prior=model.training_prior_), model.predict_proba(X, prior="training")
+    )
 
 
 def test_weights_are_true_loss_weights():
@@ -89,7 +98,9 @@ def test_pipelines_cross_validation_and_routing():
     with sklearn.config_context(enable_metadata_routing=True):
         scaler = StandardScaler().set_fit_request(sample_weight=False)
         routed = make_pipeline(scaler, quick(prior="training").set_fit_request(sample_weight=True))
-        heavy, plain = (routed.fit(X, Y, sample_weight=w).predict_proba(X)[:, 1].mean() for w in (weight, np.ones(len(Y))))
+        heavy, plain = (
+            routed.fit(X, Y, sample_weight=w).predict_proba(X)[:, 1].mean() for w in (weight, np.ones(len(Y)))
+        )
     assert heavy > plain + 0.05
 
 

@@ -14,7 +14,9 @@ INPUTS = torch.randn(N, 4) + 1.5 * TARGET[:, None]
 
 
 def task(**changes):
-    return Task(**{"inputs": INPUTS, "target": TARGET, "num_classes": 2, "batch_size": 64, "seed": 3} | changes)
+    return Task(
+        **{"inputs": INPUTS, "target": TARGET, "num_classes": 2, "batch_size": 64, "seed": 3} | changes
+    )
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -24,8 +26,17 @@ def test_every_recipe_trains_and_moves_every_parameter(name):
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
     before = [p.detach().clone() for p in model.parameters()]
-    fit(model, plan.loader, objective=plan.objective, optimizer=torch.optim.SGD(model.parameters(), lr=0.1), step=plan.step, epochs=1)
-    assert all(bool(torch.isfinite(p).all()) and not torch.equal(p, b) for p, b in zip(model.parameters(), before))
+    fit(
+        model,
+        plan.loader,
+        objective=plan.objective,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+        step=plan.step,
+        epochs=1,
+    )
+    assert all(
+        bool(torch.isfinite(p).all()) and not torch.equal(p, b) for p, b in zip(model.parameters(), before)
+    )
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -96,7 +107,8 @@ def test_the_two_streams_of_metabalance_are_balanced_each_its_own_way():
 def test_a_meta_set_is_held_out_of_the_inner_stream():
     plan = RECIPES["metabalance"](task(), meta_set=0.2)
     meta = torch.cat([batch[1] for batch in plan.loader])
-    assert set(meta.bincount().tolist()) and meta.bincount()[0] == meta.bincount()[1]
+    assert set(meta.bincount().tolist())
+    assert meta.bincount()[0] == meta.bincount()[1]
 
 
 @pytest.mark.parametrize("preset", ["credit_card", "loan_default", "cifar"])

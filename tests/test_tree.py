@@ -44,9 +44,18 @@ def imported(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "metabalance":
             names = node.module.split(".")[1:]
-            found |= {names[0]} if names else {a.name if (PACKAGE / a.name).exists() or (PACKAGE / f"{a.name}.py").exists() else "" for a in node.names}
+            found |= (
+                {names[0]}
+                if names
+                else {
+                    a.name if (PACKAGE / a.name).exists() or (PACKAGE / f"{a.name}.py").exists() else ""
+                    for a in node.names
+                }
+            )
         elif isinstance(node, ast.Import):
-            found |= {(a.name.split(".") + [""])[1] for a in node.names if a.name.split(".")[0] == "metabalance"}
+            found |= {
+                (a.name.split(".") + [""])[1] for a in node.names if a.name.split(".")[0] == "metabalance"
+            }
     return found
 
 
@@ -92,7 +101,9 @@ def test_every_exported_name_is_tested():
 def test_the_engine_names_no_method():
     from metabalance.methods import METHODS
 
-    text = (PACKAGE / "engine.py").read_text().lower()
+    text = re.sub(
+        r"(from|import) metabalance\b|metabalance\.", "", (PACKAGE / "engine.py").read_text().lower()
+    )
     assert [m.name for m in METHODS if m.recipe and re.search(rf"\b{m.name}\b", text)] == []
 
 

@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 # Importing the package must not import torch: `metabalance --help` answers at once.
 _LAZY = {"MetaBalanceClassifier": "metabalance.estimator"}
 
-__all__ = ["MetaBalanceClassifier", "__version__"]  # noqa: F822 (resolved lazily below)
+__all__ = ["MetaBalanceClassifier", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

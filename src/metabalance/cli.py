@@ -64,21 +64,35 @@ def _say(text: str) -> None:
 DataArgument = Annotated[
     Path, typer.Argument(help="CSV, TSV, Parquet, Feather, Arrow, NPZ or ARFF; .gz, .xz, .bz2 and .zst too.")
 ]
-TargetOption = Annotated[str, typer.Option(help="The target column: its name, or its position (-1 is the last).")]
+TargetOption = Annotated[
+    str, typer.Option(help="The target column: its name, or its position (-1 is the last).")
+]
 PositiveOption = Annotated[
     str | None, typer.Option(help="The positive class; by default the rarest.", show_default=False)
 ]
-GroupsOption = Annotated[str | None, typer.Option(help="Column whose groups stay on one side of every split.")]
+GroupsOption = Annotated[
+    str | None, typer.Option(help="Column whose groups stay on one side of every split.")
+]
 TimeOption = Annotated[str | None, typer.Option(help="Column of times: the test part is always later.")]
-HeaderOption = Annotated[bool, typer.Option("--header/--no-header", help="Whether the first row names the columns.")]
-DelimiterOption = Annotated[str | None, typer.Option(help="Separator of a text table; found by itself otherwise.")]
+HeaderOption = Annotated[
+    bool, typer.Option("--header/--no-header", help="Whether the first row names the columns.")
+]
+DelimiterOption = Annotated[
+    str | None, typer.Option(help="Separator of a text table; found by itself otherwise.")
+]
 CostOption = Annotated[
     str | None,
-    typer.Option(help="Costs such as fn=50,fp=1, or a JSON file with a matrix (rows true, columns predicted)."),
+    typer.Option(
+        help="Costs such as fn=50,fp=1, or a JSON file with a matrix (rows true, columns predicted)."
+    ),
 ]
-KeepOption = Annotated[str | None, typer.Option(help="Columns to keep though a check would drop them, a,b,c.")]
+KeepOption = Annotated[
+    str | None, typer.Option(help="Columns to keep though a check would drop them, a,b,c.")
+]
 DropOption = Annotated[str | None, typer.Option(help="Columns to leave out, a,b,c.")]
-MetricOption = Annotated[str, typer.Option(help="The metric that decides, e.g. average_precision, roc_auc, f1.")]
+MetricOption = Annotated[
+    str, typer.Option(help="The metric that decides, e.g. average_precision, roc_auc, f1.")
+]
 
 
 @app.command()
@@ -89,7 +103,9 @@ def compare(
     positive: PositiveOption = None,
     recipes: Annotated[
         str | None,
-        typer.Option(help="a,b(option=value),c(option=v1|v2): several values are tuned on the validation part."),
+        typer.Option(
+            help="a,b(option=value),c(option=v1|v2): several values are tuned on the validation part."
+        ),
     ] = None,
     folds: Annotated[int, typer.Option(help="Folds of each repetition.", min=2)] = 5,
     seeds: Annotated[int, typer.Option(help="Repetitions with new shuffles.", min=1)] = 3,
@@ -98,12 +114,18 @@ def compare(
     groups: GroupsOption = None,
     time: TimeOption = None,
     budget: Annotated[str | None, typer.Option(help="Time for everything, e.g. 90s, 10m, 2h.")] = None,
-    fit_limit: Annotated[str | None, typer.Option(help="Time for one fit; what takes longer is reported.")] = None,
+    fit_limit: Annotated[
+        str | None, typer.Option(help="Time for one fit; what takes longer is reported.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="The run folder; an unfinished run in it goes on.")] = Path("run"),
     workers: Annotated[int | None, typer.Option(help="Processes; by default one per core.", min=1)] = None,
     epochs: Annotated[int, typer.Option(help="At most this many epochs per network.", min=1)] = 50,
-    batch_size: Annotated[int | None, typer.Option(help="Rows per batch; by default 256 to 2048 by size.", min=2)] = None,
-    dedupe: Annotated[bool, typer.Option("--dedupe", help="Keep equal rows on one side of every split.")] = False,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Rows per batch; by default 256 to 2048 by size.", min=2)
+    ] = None,
+    dedupe: Annotated[
+        bool, typer.Option("--dedupe", help="Keep equal rows on one side of every split.")
+    ] = False,
     header: HeaderOption = True,
     delimiter: DelimiterOption = None,
     keep: KeepOption = None,
@@ -125,7 +147,9 @@ def compare(
 def fit(
     data: DataArgument,
     target: TargetOption,
-    recipe: Annotated[str, typer.Option(help="NAME or NAME(option=value); several values are tuned.")] = "metabalance",
+    recipe: Annotated[
+        str, typer.Option(help="NAME or NAME(option=value); several values are tuned.")
+    ] = "metabalance",
     positive: PositiveOption = None,
     cost: CostOption = None,
     objective: Annotated[
@@ -133,9 +157,13 @@ def fit(
     ] = None,
     prior: Annotated[
         str | None,
-        typer.Option(help="The class shares where the model will work: 0.00173 for the positive class, or a=0.2,b=0.8."),
+        typer.Option(
+            help="The class shares where the model will work: 0.00173 for the positive class, or a=0.2,b=0.8."
+        ),
     ] = None,
-    holdout: Annotated[float, typer.Option(help="Share of rows kept aside for an honest final figure.", min=0, max=0.9)] = 0.0,
+    holdout: Annotated[
+        float, typer.Option(help="Share of rows kept aside for an honest final figure.", min=0, max=0.9)
+    ] = 0.0,
     metric: MetricOption = "average_precision",
     seed: Annotated[int, typer.Option(help="Everything random follows from it.", min=0)] = 0,
     groups: GroupsOption = None,
@@ -146,7 +174,9 @@ def fit(
         str, typer.Option(help="What predict does when a column is missing: error or impute.")
     ] = "error",
     epochs: Annotated[int, typer.Option(help="At most this many epochs.", min=1)] = 50,
-    batch_size: Annotated[int | None, typer.Option(help="Rows per batch; by default 256 to 2048 by size.", min=2)] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Rows per batch; by default 256 to 2048 by size.", min=2)
+    ] = None,
     header: HeaderOption = True,
     delimiter: DelimiterOption = None,
     keep: KeepOption = None,
@@ -168,8 +198,12 @@ def fit(
 def predict(
     model: Annotated[Path, typer.Argument(help="A model folder written by metabalance fit.")],
     data: DataArgument,
-    out: Annotated[Path, typer.Option(help="Scored table: .parquet, .csv, .tsv or .feather.")] = Path("scored.parquet"),
-    prior: Annotated[str | None, typer.Option(help="Class shares of these data, in place of the model's.")] = None,
+    out: Annotated[Path, typer.Option(help="Scored table: .parquet, .csv, .tsv or .feather.")] = Path(
+        "scored.parquet"
+    ),
+    prior: Annotated[
+        str | None, typer.Option(help="Class shares of these data, in place of the model's.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     header: HeaderOption = True,
     delimiter: DelimiterOption = None,
@@ -218,7 +252,9 @@ def demo(
 
 @app.callback(invoke_without_command=True)
 def _version(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)
+    ] = False,
 ) -> None:
     if version:
         print(__version__)

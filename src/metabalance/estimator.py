@@ -14,7 +14,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_feature_names, _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _check_sample_weight,
+    check_is_fitted,
+    validate_data,
+)
 from torch import Tensor, nn
 
 from metabalance import engine
@@ -204,7 +209,9 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         X, y, weight = _without_zero_weights(X, y, weight)
         self.classes_, target = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"y holds one class only ({self.classes_.tolist()[0]!r}); a classifier needs at least two classes")
+            raise ValueError(
+                f"y holds one class only ({self.classes_.tolist()[0]!r}); a classifier needs at least two classes"
+            )
         X, target, weight, kept_out = self._hold_out(X, target, weight, seed, validation_data)
         if not hasattr(X, "columns") and len(target) <= MERGED_BATCHES * self.batch_size:
             merged = _merged(X, target, np.ones(len(target)) if weight is None else weight)
@@ -328,7 +335,9 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
     def _source(self, probabilities: np.ndarray, prior: Any) -> np.ndarray:
         if isinstance(prior, str):
             if prior not in ("source", "training"):
-                raise ValueError(f"prior={prior!r} is unknown; use 'source', 'training' or one share per class")
+                raise ValueError(
+                    f"prior={prior!r} is unknown; use 'source', 'training' or one share per class"
+                )
             goal = self.source_prior_ if prior == "source" else self.training_prior_
         else:
             goal = np.asarray(prior, dtype=np.float64)
@@ -344,9 +353,13 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
                 word = "a whole number" if kind is Integral else "a number"
                 raise ValueError(f"{name} must be {word} above 0, but {value!r} was given")
         if not 0 <= self.validation_fraction < 1:
-            raise ValueError(f"validation_fraction must lie in [0, 1), but {self.validation_fraction!r} was given")
+            raise ValueError(
+                f"validation_fraction must lie in [0, 1), but {self.validation_fraction!r} was given"
+            )
         if isinstance(self.optimizer, str) and self.optimizer not in OPTIMIZERS:
-            raise ValueError(f"optimizer={self.optimizer!r} is unknown; use one of {', '.join(OPTIMIZERS)} or a callable")
+            raise ValueError(
+                f"optimizer={self.optimizer!r} is unknown; use one of {', '.join(OPTIMIZERS)} or a callable"
+            )
         if self.schedule not in (None, "cosine"):
             raise ValueError(f"schedule={self.schedule!r} is unknown; use None or 'cosine'")
 
@@ -382,13 +395,17 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             rows, labels = self._validated(given[0]), np.asarray(given[1])
             unknown = ~np.isin(labels, self.classes_)
             if unknown.any():
-                raise ValueError(f"validation_data holds the label {labels[unknown].tolist()[0]!r}, which y does not")
+                raise ValueError(
+                    f"validation_data holds the label {labels[unknown].tolist()[0]!r}, which y does not"
+                )
             return X, target, weight, (rows, np.searchsorted(self.classes_, labels))
         smallest = np.bincount(target).min()
         if int(smallest * self.validation_fraction) < self.min_positives:
             return X, target, weight, None
         index = np.arange(len(target))
-        fit, held = train_test_split(index, test_size=self.validation_fraction, stratify=target, random_state=seed)
+        fit, held = train_test_split(
+            index, test_size=self.validation_fraction, stratify=target, random_state=seed
+        )
         take = X.iloc.__getitem__ if hasattr(X, "iloc") else X.__getitem__
         return take(fit), target[fit], None if weight is None else weight[fit], (take(held), target[held])
 
@@ -426,7 +443,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             return None
         from lightning_fabric import Fabric
 
-        return Fabric(accelerator=self.device.split(":")[0], devices=1, precision=self.precision)
+        return Fabric(accelerator=self.device.split(":")[0], devices=1, precision=self.precision)  # type: ignore[arg-type]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -470,7 +487,9 @@ def _without_zero_weights(X: Any, y: np.ndarray, weight: np.ndarray | None) -> t
     return (X.iloc[keep] if hasattr(X, "iloc") else X[keep]), y[keep], weight[keep]
 
 
-def _merged(X: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _merged(
+    X: np.ndarray, target: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Equal rows become one with their summed weight, in sorted order.
 
     In full-batch training this changes nothing but the order of a sum; so that a weight of k and k copies

@@ -18,7 +18,13 @@ from metabalance.counts import class_counts, class_priors, class_weights
 from metabalance.data.batches import BatchLoader
 from metabalance.data.cycle import Cycle
 from metabalance.engine import Objective, plain_step
-from metabalance.loss import BalancedSoftmaxLoss, ClassBalancedLoss, FocalLoss, LogitAdjustedLoss, WeightedCrossEntropy
+from metabalance.loss import (
+    BalancedSoftmaxLoss,
+    ClassBalancedLoss,
+    FocalLoss,
+    LogitAdjustedLoss,
+    WeightedCrossEntropy,
+)
 from metabalance.optimize import PRESETS, MetaBalanceStep, hold_out_meta_set
 from metabalance.sample import (
     RESAMPLERS,
@@ -129,10 +135,11 @@ def stream(
         ValueError: An unknown strategy; sample weights with a strategy that makes new rows.
     """
     balancing = _ALIASES.get(balancing, balancing)
+    notes: tuple[str, ...] = ()
     size = task.batch_size if batch_size is None else batch_size
     seed = task.seed if seed is None else seed
     if balancing in _SAMPLERS:
-        x, y, weight, notes = task.inputs, task.target, task.weight, ()
+        x, y, weight = task.inputs, task.target, task.weight
         one_batch = balancing == "natural" and size >= len(y)
         sampler = None if one_batch else _SAMPLERS[balancing](y, seed)
         prior = task.prior if balancing == "natural" else _sampled_prior(task, balancing)
@@ -283,7 +290,11 @@ def metabalance(
         published = {
             "epochs": p.epochs,
             "optimizer": partial(
-                torch.optim.SGD, lr=p.lr, momentum=p.momentum, nesterov=p.nesterov, weight_decay=p.weight_decay
+                torch.optim.SGD,
+                lr=p.lr,
+                momentum=p.momentum,
+                nesterov=p.nesterov,
+                weight_decay=p.weight_decay,
             ),
         }
         if p.schedule.startswith("cosine"):
@@ -327,7 +338,9 @@ def _rows(task: Task, index: Any) -> Task:
 
 
 def _factor(task: Task) -> Tensor:
-    return torch.ones(task.num_classes, dtype=torch.float64) if task.class_weight is None else task.class_weight
+    return (
+        torch.ones(task.num_classes, dtype=torch.float64) if task.class_weight is None else task.class_weight
+    )
 
 
 def _resampling_recipe(strategy: str) -> Callable[[Task], Plan]:
@@ -354,7 +367,11 @@ RECIPES: dict[str, Callable[..., Plan]] = {
         balanced_softmax,
         metabalance,
     )
-} | {name: _resampling_recipe(name) for name in RESAMPLERS if name not in ("none", "simple", "random_over", "random_under")}
+} | {
+    name: _resampling_recipe(name)
+    for name in RESAMPLERS
+    if name not in ("none", "simple", "random_over", "random_under")
+}
 
 
 def get_recipe(name: str) -> Callable[..., Plan]:

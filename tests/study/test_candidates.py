@@ -10,7 +10,12 @@ from metabalance.study.candidates import Candidate, check_options, parse_candida
 def test_names_options_and_values():
     erm, meta = parse_candidates("erm, metabalance(order=2, inner_lr=0.1|0.3, preset=none, hidden=64x32)")
     assert erm == Candidate("erm")
-    assert meta.options == (("order", (2,)), ("inner_lr", (0.1, 0.3)), ("preset", (None,)), ("hidden", ((64, 32),)))
+    assert meta.options == (
+        ("order", (2,)),
+        ("inner_lr", (0.1, 0.3)),
+        ("preset", (None,)),
+        ("hidden", ((64, 32),)),
+    )
     assert meta.label == "metabalance(order=2,inner_lr=0.1|0.3,preset=none,hidden=64x32)"
     assert [o["inner_lr"] for o in meta.grid()] == [0.1, 0.3]
 

@@ -20,7 +20,9 @@ from metabalance.study.summary import advice, fit_metrics, summarise, write_resu
 
 
 def frame(rows=400, seed=0, **options):
-    X, y = make_classification(rows, n_features=5, weights=[0.85], random_state=seed, **{"class_sep": 1.5} | options)
+    X, y = make_classification(
+        rows, n_features=5, weights=[0.85], random_state=seed, **{"class_sep": 1.5} | options
+    )
     table = pd.DataFrame(X, columns=list("abcde"))
     table["kind"] = np.where(X[:, 0] > 0, "left", "right")
     table["y"] = np.where(y == 1, "bad", "good")
@@ -53,14 +55,21 @@ def test_everything_is_fitted_and_summarised(finished, tmp_path):
         assert np.sum(recipe["confusion"]) == 400
     assert by_name["erm"]["difference"] == {}
     gap = by_name["logistic"]["difference"]["roc_auc"]
-    assert gap["value"] == pytest.approx(by_name["logistic"]["metrics"]["roc_auc"]["value"] - by_name["erm"]["metrics"]["roc_auc"]["value"])
+    assert gap["value"] == pytest.approx(
+        by_name["logistic"]["metrics"]["roc_auc"]["value"] - by_name["erm"]["metrics"]["roc_auc"]["value"]
+    )
     assert gap["p"] <= gap["p_holm"] <= 1
     write_results(result, tmp_path)
-    assert json.loads((tmp_path / "advice.json").read_text())["advice"]["headline"] == result["advice"]["headline"]
+    assert (
+        json.loads((tmp_path / "advice.json").read_text())["advice"]["headline"]
+        == result["advice"]["headline"]
+    )
     assert len(pd.read_parquet(tmp_path / "results.parquet")) == 9
     html = (tmp_path / "report.html").read_text()
     assert result["advice"]["headline"].split(".")[0] in html
-    assert "http://" not in html.replace("http://www.w3.org", "").replace("http://creativecommons.org", "").replace("http://purl.org", "")
+    assert "http://" not in html.replace("http://www.w3.org", "").replace(
+        "http://creativecommons.org", ""
+    ).replace("http://purl.org", "")
 
 
 def test_every_row_is_tested_once_and_the_probabilities_are_those_of_its_fold(finished):
@@ -78,7 +87,9 @@ def test_a_second_run_fits_nothing_and_more_recipes_may_join(finished):
     again = run_comparison(run.table, run.plan, folder, seen.append)
     assert [p.status for p in seen] == ["stored"]
     assert summarise(again)["recipes"] == summarise(run)["recipes"]
-    more = Plan(**{**run.plan.__dict__, "candidates": tuple(parse_candidates("erm,oversample,logistic,undersample"))})
+    more = Plan(
+        **{**run.plan.__dict__, "candidates": tuple(parse_candidates("erm,oversample,logistic,undersample"))}
+    )
     seen.clear()
     run_comparison(run.table, more, folder, seen.append)
     assert {p.label for p in seen} == {"", "undersample"}
@@ -103,7 +114,9 @@ def test_test_rows_do_not_reach_the_training(tmp_path):
     second = run_comparison(other, plan("erm,smote", folds=3), tmp_path / "b")
     for name in ("erm", "smote"):
         a, b = first.store.load(name, 0, split.fold), second.store.load(name, 0, split.fold)
-        assert {k: a[k] for k in ("calibrator", "decisions", "validation")} == {k: b[k] for k in ("calibrator", "decisions", "validation")}
+        assert {k: a[k] for k in ("calibrator", "decisions", "validation")} == {
+            k: b[k] for k in ("calibrator", "decisions", "validation")
+        }
         assert not np.array_equal(a["probabilities"], b["probabilities"])
 
 
@@ -124,7 +137,9 @@ def test_multi_class_and_groups_and_time(tmp_path):
     table["y"] = np.array(["a", "b", "c"])[np.digitize(table["a"] + rng.normal(size=600), [0.5, 2.0])]
     table["customer"] = rng.integers(0, 150, 600)
     table["day"] = pd.date_range("2024-01-01", periods=600, freq="h").astype(str)
-    run = run_comparison(make_table(table, "y", groups="customer"), plan("erm,metabalance"), tmp_path / "groups")
+    run = run_comparison(
+        make_table(table, "y", groups="customer"), plan("erm,metabalance"), tmp_path / "groups"
+    )
     groups = run.table.groups
     assert all(not set(groups[s.train]) & set(groups[s.test]) for s in run.splits)
     result = summarise(run)
@@ -137,23 +152,29 @@ def test_multi_class_and_groups_and_time(tmp_path):
 
 
 def test_killed_at_any_moment_it_goes_on_to_the_same_numbers(finished, tmp_path):
-    run, _ = finished
+    _run, _ = finished
     path = tmp_path / "made.csv"
     frame().to_csv(path, index=False)
     command = [sys.executable, "-m", "metabalance.cli", "compare", str(path), "--target", "y", "--recipes", "erm,oversample,logistic",
                "--folds", "3", "--seeds", "1", "--epochs", "3", "--batch-size", "64", "--cost", "fn=10,fp=1"]  # fmt: skip
     folder = tmp_path / "run"
     for seconds in (4, 6):
-        process = subprocess.Popen([*command, "--out", str(folder)], stdout=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            [*command, "--out", str(folder)], stdout=subprocess.DEVNULL, start_new_session=True
+        )
         time.sleep(seconds)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     for out in (folder, tmp_path / "whole"):
-        assert subprocess.run([*command, "--out", str(out)], stdout=subprocess.DEVNULL, check=False).returncode == 0
+        assert (
+            subprocess.run([*command, "--out", str(out)], stdout=subprocess.DEVNULL, check=False).returncode
+            == 0
+        )
     columns = ["recipe", "seed", "fold", "average_precision", "roc_auc", "f1", "brier", "expected_cost"]
     a, b = (pd.read_parquet(out / "results.parquet")[columns] for out in (folder, tmp_path / "whole"))
     pd.testing.assert_frame_equal(a, b)
-    assert not list(folder.rglob("*.tmp")) and not (folder / "scratch").exists()
+    assert not list(folder.rglob("*.tmp"))
+    assert not (folder / "scratch").exists()
 
 
 def test_the_budget_ends_the_run_cleanly(tmp_path):
@@ -171,8 +192,28 @@ def made(differences: dict[str, tuple[float, float]], metric="average_precision"
     def recipe(name, gap=None):
         value = 0.5 + (gap[0] if gap else 0)
         found = {"value": value, "low": value - 0.1, "high": value + 0.1}
-        difference = {} if gap is None else {metric: {"value": gap[0], "low": gap[0] - 0.01, "high": gap[0] + 0.01, "p": gap[1], "p_holm": gap[1]}}
-        return {"name": name, "label": name, "status": "ok", "note": "", "fits": 15, "metrics": {metric: found}, "difference": difference}
+        difference = (
+            {}
+            if gap is None
+            else {
+                metric: {
+                    "value": gap[0],
+                    "low": gap[0] - 0.01,
+                    "high": gap[0] + 0.01,
+                    "p": gap[1],
+                    "p_holm": gap[1],
+                }
+            }
+        )
+        return {
+            "name": name,
+            "label": name,
+            "status": "ok",
+            "note": "",
+            "fits": 15,
+            "metrics": {metric: found},
+            "difference": difference,
+        }
 
     return {
         "protocol": {"metric": metric, "level": 0.95, "folds": 5},
@@ -208,7 +249,13 @@ def test_a_tree_that_wins_is_no_remedy():
 
 
 def test_times_and_shares():
-    assert [parse_duration(t, "--budget") for t in (None, "90", "90s", "1.5m", "2h")] == [None, 90, 90, 90, 7200]
+    assert [parse_duration(t, "--budget") for t in (None, "90", "90s", "1.5m", "2h")] == [
+        None,
+        90,
+        90,
+        90,
+        7200,
+    ]
     for text in ("", "-1", "0", "ten", "1d"):
         with pytest.raises(DataError, match="is no time"):
             parse_duration(text, "--budget")
@@ -234,8 +281,12 @@ def test_fit_metrics_twin(finished):
     target, positive = run.table.target[split.test], run.table.positive
     found = fit_metrics(probabilities, target, positive, decisions, run.plan.cost)
     truth = target == positive
-    assert found["average_precision"] == pytest.approx(average_precision_score(truth, probabilities[:, positive]))
+    assert found["average_precision"] == pytest.approx(
+        average_precision_score(truth, probabilities[:, positive])
+    )
     chosen = decisions["f1"].decide(probabilities) == positive
     assert found["f1"] == pytest.approx(f1_score(truth, chosen))
     chosen = decisions["cost"].decide(probabilities)
-    assert found["expected_cost"] == pytest.approx(np.mean([run.plan.cost[t][c] for t, c in zip(target, chosen)]))
+    assert found["expected_cost"] == pytest.approx(
+        np.mean([run.plan.cost[t][c] for t, c in zip(target, chosen)])
+    )

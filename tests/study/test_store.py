@@ -26,7 +26,10 @@ def test_a_fit_comes_back_as_stored(tmp_path):
 
 def test_labels_that_look_alike_have_their_own_files(tmp_path):
     store = RunStore(tmp_path)
-    paths = {store.path(label, 0, 0) for label in ("focal(gamma=1)", "focal(gamma=2)", "focal_gamma_1_", "a" * 200, "a" * 201)}
+    paths = {
+        store.path(label, 0, 0)
+        for label in ("focal(gamma=1)", "focal(gamma=2)", "focal_gamma_1_", "a" * 200, "a" * 201)
+    }
     assert len(paths) == 5
     assert all(len(p.name) < 120 for p in paths)
 

@@ -48,18 +48,39 @@ def test_an_error_is_one_sentence_and_costs_one_task():
 
 
 def test_needs_are_met_first_and_a_failed_need_skips():
-    order = [o.task.key for o in run_tasks([Task("late", square, (1,), needs="first"), Task("first", sleep, (0.2,))], workers=2)]
+    order = [
+        o.task.key
+        for o in run_tasks(
+            [Task("late", square, (1,), needs="first"), Task("first", sleep, (0.2,))], workers=2
+        )
+    ]
     assert order == ["first", "late"]
-    found = outcomes([Task("bad", fail), Task("child", square, (1,), needs="bad"), Task("grandchild", square, (1,), needs="child")])
+    found = outcomes(
+        [
+            Task("bad", fail),
+            Task("child", square, (1,), needs="bad"),
+            Task("grandchild", square, (1,), needs="child"),
+        ]
+    )
     assert found["child"].status == found["grandchild"].status == "skipped"
 
 
 def test_a_task_over_its_time_is_stopped_and_the_rest_goes_on():
     started = time.monotonic()
-    found = outcomes([Task("slow", sleep, (60,), seconds=0.5), *(Task(str(i), square, (i,)) for i in range(4))])
+    found = outcomes(
+        [Task("slow", sleep, (60,), seconds=0.5), *(Task(str(i), square, (i,)) for i in range(4))]
+    )
     assert found["slow"].status == "timeout"
     assert all(found[str(i)].status == "ok" for i in range(4))
     assert time.monotonic() - started < 30
+
+
+def test_after_one_timeout_the_rest_of_the_family_is_not_started():
+    tasks = [Task(f"slow{i}", sleep, (60,), seconds=0.5, family="slow") for i in range(4)]
+    found = outcomes([*tasks, Task("other", square, (2,), family="quick")], workers=1)
+    assert [found[f"slow{i}"].status for i in range(4)] == ["timeout", "skipped", "skipped", "skipped"]
+    assert "did not finish within" in found["slow3"].message
+    assert found["other"].value == 4
 
 
 def test_a_process_that_dies_costs_one_task():
@@ -74,5 +95,9 @@ def test_the_deadline_stops_everything_and_leaves_no_process():
     found = outcomes([Task(str(i), sleep, (30,)) for i in range(4)], deadline=started + 1)
     assert found == {}
     assert time.monotonic() - started < 20
-    workers = [p for p in psutil.Process().children(recursive=True) if "forkserver" in " ".join(p.cmdline()) and p.children()]
+    workers = [
+        p
+        for p in psutil.Process().children(recursive=True)
+        if "forkserver" in " ".join(p.cmdline()) and p.children()
+    ]
     assert workers == []

@@ -1,4 +1,7 @@
-"""Weighted cross-entropy: a mistake costs what its true class weighs, averaged over examples."""
+"""Weighted cross-entropy: a mistake costs what its true class weighs, averaged over examples.
+
+Manski & Lerman, Econometrica 1977: the weighted likelihood of a sample drawn class by class.
+"""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,7 @@
-"""Every row once, in random order: the natural stream."""
+"""Every row once, in random order: the natural stream.
+
+Bottou, SLDS 2009, "Curiously fast convergence of some stochastic gradient descent algorithms".
+"""
 
 from typing import Any
 

@@ -5,6 +5,7 @@ early on the validation part's log loss.
 """
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,11 @@ class Baseline:
     """
 
     def __init__(
-        self, name: str, num_classes: int, tensors: dict[str, np.ndarray] | None = None, files: dict[str, bytes] | None = None
+        self,
+        name: str,
+        num_classes: int,
+        tensors: dict[str, np.ndarray] | None = None,
+        files: dict[str, bytes] | None = None,
     ) -> None:
         self.name = name
         self.num_classes = num_classes
@@ -49,7 +54,9 @@ class Baseline:
         return np.column_stack([1 - raw, raw]) if raw.ndim == 1 else raw
 
 
-def fit_logistic(X: np.ndarray, y: np.ndarray, validation: Any, seed: int, *, C: float = 1.0, class_weight: Any = None) -> Baseline:
+def fit_logistic(
+    X: np.ndarray, y: np.ndarray, validation: Any, seed: int, *, C: float = 1.0, class_weight: Any = None
+) -> Baseline:
     """Logistic regression with an L2 penalty."""
     from sklearn.linear_model import LogisticRegression
 
@@ -119,7 +126,11 @@ def fit_xgboost(
     return Baseline("xgboost", classes, files={"xgboost.ubj": bytes(booster.save_raw("ubj"))})
 
 
-FITTERS = {"logistic": fit_logistic, "lightgbm": fit_lightgbm, "xgboost": fit_xgboost}
+FITTERS: dict[str, Callable[..., Baseline]] = {
+    "logistic": fit_logistic,
+    "lightgbm": fit_lightgbm,
+    "xgboost": fit_xgboost,
+}
 
 
 def baseline_options(name: str) -> dict[str, Any]:

@@ -15,10 +15,19 @@ from metabalance.methods import METHODS, nearest
 __all__ = ["BASELINES", "DEFAULT_RECIPES", "Candidate", "parse_candidates"]
 
 BASELINES = ("logistic", "lightgbm", "xgboost")
-DEFAULT_RECIPES = (
-    "erm,class_weight,oversample,undersample,balanced_batches,smote,focal,class_balanced,logit_adjustment,metabalance,logistic"
+DEFAULT_RECIPES = "erm,class_weight,oversample,undersample,balanced_batches,smote,focal,class_balanced,logit_adjustment,metabalance,logistic"
+SETTINGS = (
+    "hidden",
+    "dropout",
+    "epochs",
+    "batch_size",
+    "optimizer",
+    "lr",
+    "weight_decay",
+    "schedule",
+    "clip_norm",
+    "patience",
 )
-SETTINGS = ("hidden", "dropout", "epochs", "batch_size", "optimizer", "lr", "weight_decay", "schedule", "clip_norm", "patience")
 
 
 @dataclass(frozen=True)
@@ -132,4 +141,8 @@ def _value(text: str) -> Any:
 def _written(value: Any) -> str:
     if isinstance(value, tuple):
         return "x".join(map(str, value))
-    return {None: "none", True: "true", False: "false"}.get(value, str(value)) if not isinstance(value, (int, float)) or isinstance(value, bool) else str(value)
+    return (
+        {None: "none", True: "true", False: "false"}.get(value, str(value))
+        if not isinstance(value, (int, float)) or isinstance(value, bool)
+        else str(value)
+    )

@@ -16,8 +16,6 @@ from metabalance.study.compare import Plan, Progress, Run, Table, run_comparison
 from metabalance.study.load import load_table, parse_duration, parse_prior
 from metabalance.study.workers import default_workers
 
-__all__ = ["compare_command", "fit_command", "predict_command"]
-
 
 def compare_command(
     *, data: Path, target: str, positive: str | None, recipes: str | None, folds: int, seeds: int, metric: str,
@@ -62,7 +60,13 @@ def compare_with_progress(console: Console, table: Table, plan: Plan, out: Path)
     for candidate in plan.candidates if any(c.options for c in plan.candidates) else ():
         with _as_data_errors():
             check_options(candidate)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[eta]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[eta]}"),
+    )
     with Bar(*columns, console=console, transient=True) as bar:
         line = bar.add_task("fits", total=None, eta="")
 
@@ -72,7 +76,9 @@ def compare_with_progress(console: Console, table: Table, plan: Plan, out: Path)
             if p.status == "stored" and p.done:
                 console.print(f"{p.done} of {p.total} fits were finished before; going on.", highlight=False)
             if p.status not in ("ok", "stored"):
-                console.print(f"[yellow]{escape(p.label)}: {p.status}: {escape(p.message)}[/]", soft_wrap=True)
+                console.print(
+                    f"[yellow]{escape(p.label)}: {p.status}: {escape(p.message)}[/]", soft_wrap=True
+                )
 
         return run_comparison(table, plan, out, report)
 
@@ -99,7 +105,9 @@ def fit_command(
     matrix = _cost(cost, table)
     objective = objective or ("cost" if matrix is not None else "f1")
     if objective not in ("cost", "f1", "balanced_accuracy") or (objective == "cost" and matrix is None):
-        raise DataError(f"--objective {objective!r} must be f1, balanced_accuracy, or cost together with --cost")
+        raise DataError(
+            f"--objective {objective!r} must be f1, balanced_accuracy, or cost together with --cost"
+        )
     goal = parse_prior(prior, table.classes, table.positive)
     show_table(console, table)
     from metabalance.study.train import train_table
@@ -108,7 +116,7 @@ def fit_command(
         training = train_table(
             table, recipe, seed=seed, metric=metric, cost=matrix, objective=objective, prior=goal, holdout=holdout,
             network={"epochs": epochs, "batch_size": batch_size or default_batch_size(len(table.target))},
-            missing_columns=missing_columns,
+            missing_columns="impute" if missing_columns == "impute" else "error",
         )  # fmt: skip
     model = training.model
     model.save(out, overwrite=overwrite)
@@ -124,7 +132,14 @@ def fit_command(
 
 
 def predict_command(
-    *, model: Path, data: Path, out: Path, prior: str | None, overwrite: bool, header: bool, delimiter: str | None
+    *,
+    model: Path,
+    data: Path,
+    out: Path,
+    prior: str | None,
+    overwrite: bool,
+    header: bool,
+    delimiter: str | None,
 ) -> None:
     """Scores a table with a saved model."""
     from metabalance.data.tables import read_table
@@ -180,7 +195,9 @@ def show_result(console: Console, result: dict[str, Any]) -> None:
     for title in ("value", "difference to erm", "p", "s/fit"):
         grid.add_column(title, justify="right", no_wrap=True)
     sign = 1 if better == "higher" else -1
-    order = sorted(result["recipes"], key=lambda r: -np.nan_to_num(sign * r["metrics"][metric]["value"], nan=-np.inf))
+    order = sorted(
+        result["recipes"], key=lambda r: -np.nan_to_num(sign * r["metrics"][metric]["value"], nan=-np.inf)
+    )
     for recipe in order:
         if recipe["status"] not in ("ok", "partial"):
             grid.add_row(escape(recipe["label"]), recipe["status"], "", "", "")
@@ -207,7 +224,9 @@ def show_result(console: Console, result: dict[str, Any]) -> None:
 
 def default_batch_size(rows: int) -> int:
     """256 up to 10,000 rows, then doubling with the size up to 2048: small tables need steps, large ones speed."""
-    return next((size for size, most in ((256, 10_000), (512, 50_000), (1024, 200_000)) if rows <= most), 2048)
+    return next(
+        (size for size, most in ((256, 10_000), (512, 50_000), (1024, 200_000)) if rows <= most), 2048
+    )
 
 
 def _cost(text: str | None, table: Table) -> tuple[tuple[float, ...], ...] | None:
@@ -216,14 +235,16 @@ def _cost(text: str | None, table: Table) -> tuple[tuple[float, ...], ...] | Non
     if text is None:
         return None
     with _as_data_errors():
-        if "=" in text or len(table.classes) == 2 and not Path(text).exists():
+        if "=" in text or (len(table.classes) == 2 and not Path(text).exists()):
             if len(table.classes) != 2:
-                raise DataError(f"--cost {text!r} is for two classes, but there are {len(table.classes)}; give a JSON file")
+                raise DataError(
+                    f"--cost {text!r} is for two classes, but there are {len(table.classes)}; give a JSON file"
+                )
             return parse_cost(text, table.positive)
         return read_cost_matrix(text, [str(c) for c in table.classes])
 
 
-def _known_metric(name: str, cost: object = ((0, 1), (1, 0))) -> str:
+def _known_metric(name: str, cost: Any = ((0, 1), (1, 0))) -> str:
     """The metric's own name."""
     from metabalance.judge.metrics import get_metric
 

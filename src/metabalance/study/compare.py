@@ -119,7 +119,7 @@ class Progress:
         done: Finished fits, those of earlier runs included.
         total: All fits.
         label: The candidate just finished.
-        status: ok, failed, timeout, died or stored (found finished).
+        status: ok, failed, timeout, died, skipped or stored (found finished).
         message: Why it failed.
         eta: Seconds to go, estimated from this run's fits; None before the first.
     """
@@ -223,6 +223,7 @@ def run_comparison(
                     (data, c, len(table.classes), settings, store.path(c.label, split.seed, split.fold)),
                     needs=key,
                     seconds=limit,
+                    family=c.label,
                 )
                 for c in todo
             ]
@@ -230,7 +231,12 @@ def run_comparison(
     left = {key: len(tasks) for key, tasks in fitting.items()}
     deadline = None if plan.budget is None else started + plan.budget
     fresh, first = 0, time.monotonic()
-    outcomes = run_tasks(_ordered(preparing, fitting), workers=plan.workers, deadline=deadline, preload=("metabalance.study.jobs", "metabalance.estimator"))
+    outcomes = run_tasks(
+        _ordered(preparing, fitting),
+        workers=plan.workers,
+        deadline=deadline,
+        preload=("metabalance.study.jobs", "metabalance.estimator"),
+    )
     try:
         for outcome in outcomes:
             if outcome.task.key not in where:

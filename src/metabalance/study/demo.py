@@ -6,8 +6,6 @@ from rich.console import Console
 
 from metabalance.data.errors import DataError
 
-__all__ = ["demo_command", "demo_table"]
-
 RARE_DIGIT, RARE_ROWS, NEW_ROWS = 8, 48, 400
 RECIPES = "erm,class_weight,oversample,smote,focal,logit_adjustment,metabalance,metabalance(order=2,inner_lr=0.1,leak=0.005),logistic"
 
@@ -58,12 +56,18 @@ def demo_command(*, out: Path, workers: int | None) -> None:
         command=f"metabalance {compare}",
     )  # fmt: skip
     recipe = result["advice"]["winner"] or "erm"
-    say(f'fit {out}/digits.csv --target is_eight --recipe "{recipe}" --cost fn=20,fp=1 --out {model} --overwrite')
+    say(
+        f'fit {out}/digits.csv --target is_eight --recipe "{recipe}" --cost fn=20,fp=1 --out {model} --overwrite'
+    )
     fit_command(
         data=out / "digits.csv", target="is_eight", recipe=recipe, positive=None, cost="fn=20,fp=1", objective=None,
         prior=None, holdout=0.0, metric="average_precision", seed=0, groups=None, time=None, out=model, overwrite=True,
         missing_columns="error", epochs=50, batch_size=None, header=True, delimiter=None, keep=None, drop=None,
     )  # fmt: skip
     say(f"predict {model} {out}/new.csv --out {scores} --overwrite")
-    predict_command(model=model, data=out / "new.csv", out=scores, prior=None, overwrite=True, header=True, delimiter=None)
-    console.print(f"\nThe report of the comparison lies at {run / 'report.html'}", soft_wrap=True, highlight=False)
+    predict_command(
+        model=model, data=out / "new.csv", out=scores, prior=None, overwrite=True, header=True, delimiter=None
+    )
+    console.print(
+        f"\nThe report of the comparison lies at {run / 'report.html'}", soft_wrap=True, highlight=False
+    )

@@ -72,7 +72,9 @@ class Fitted:
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Calibrated probabilities ``(N, C)``, at ``prior`` if there is one and the source prior otherwise."""
         scores = log_probabilities(self.model, X)
-        return self.calibrator(scores if self.prior is None else shift_log(scores, self.source_prior, self.prior))
+        return self.calibrator(
+            scores if self.prior is None else shift_log(scores, self.source_prior, self.prior)
+        )
 
 
 def fit_candidate(
@@ -107,9 +109,13 @@ def fit_candidate(
         notes.append(f"too few validation rows to tune: {grid[0]} was used")
         grid = grid[:1]
     for options in grid:
-        model, said = _train(candidate.name, options, train, validation if enough else None, num_classes, seed, settings)
+        model, said = _train(
+            candidate.name, options, train, validation if enough else None, num_classes, seed, settings
+        )
         scores = log_probabilities(model, X_val)
-        value = metric(binary_or_all(np.exp(scores), settings.positive), _target(y_val, num_classes, settings.positive))
+        value = metric(
+            binary_or_all(np.exp(scores), settings.positive), _target(y_val, num_classes, settings.positive)
+        )
         value = value if metric.greater_is_better else -value
         notes.extend(said)
         if best is None or value > best[0]:
@@ -127,7 +133,12 @@ def fit_candidate(
     probabilities = calibrator(scores)
     decisions = {
         objective: choose_decision(
-            probabilities, y_val, objective, positive=settings.positive, cost=settings.cost, sample_weight=weight
+            probabilities,
+            y_val,
+            objective,
+            positive=settings.positive,
+            cost=settings.cost,
+            sample_weight=weight,
         )
         for objective in ("f1", "balanced_accuracy", *(["cost"] if settings.cost is not None else []))
     }
@@ -192,4 +203,6 @@ def _train(
         random_state=seed,
         **network,
     ).fit(*train, validation_data=validation)
-    return model, model.notes_
+    late = ("training was stopped by the time limit",) if model.history_.stopped == "deadline" else ()
+    early = (model.history_.note,) if model.history_.note else ()
+    return model, (*model.notes_, *early, *late)

@@ -2,8 +2,6 @@
 
 from metabalance.methods import METHODS, STAGES, UnknownName, as_markdown, nearest
 
-__all__ = ["methods_command"]
-
 
 def methods_command(*, stage: str | None, markdown: bool, as_json: bool) -> None:
     """Prints the method table.
@@ -33,5 +31,7 @@ def methods_command(*, stage: str | None, markdown: bool, as_json: bool) -> None
     for column in ("name", "stage", "paper", "arXiv", "modality", *(["what it does"] if wide else [])):
         table.add_column(column, overflow="fold")
     for m in shown:
-        table.add_row(m.name, m.stage, m.papers[0].short, m.arxiv or "", m.modality, *([m.what] if wide else []))
+        table.add_row(
+            m.name, m.stage, m.papers[0].short, m.arxiv or "", m.modality, *([m.what] if wide else [])
+        )
     console.print(table)

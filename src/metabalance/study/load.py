@@ -15,9 +15,13 @@ from metabalance.study.compare import Table
 __all__ = ["load_table", "make_table", "parse_duration", "parse_prior"]
 
 
-def load_table(path: Path, target: str, *, header: bool = True, delimiter: str | None = None, **options: Any) -> Table:
+def load_table(
+    path: Path, target: str, *, header: bool = True, delimiter: str | None = None, **options: Any
+) -> Table:
     """Reads a file and checks it; see :func:`make_table`."""
-    return make_table(read_table(path, header=header, delimiter=delimiter), target, name=Path(path).name, **options)
+    return make_table(
+        read_table(path, header=header, delimiter=delimiter), target, name=Path(path).name, **options
+    )
 
 
 def make_table(
@@ -48,10 +52,19 @@ def make_table(
     """
     column = resolve_column(frame, target)
     encoded = encode_target(frame[column], positive)
-    extra = {role: resolve_column(frame, given) for role, given in (("groups", groups), ("time", time)) if given}
+    extra = {
+        role: resolve_column(frame, given) for role, given in (("groups", groups), ("time", time)) if given
+    }
     if column in extra.values():
-        raise DataError(f"the target column {column!r} cannot also be the {'groups' if groups else 'time'} column")
-    findings = check_table(frame.drop(columns=[c for c in drop if c in frame.columns and c != column]), str(column), encoded, **extra)
+        raise DataError(
+            f"the target column {column!r} cannot also be the {'groups' if groups else 'time'} column"
+        )
+    findings = check_table(
+        frame.drop(columns=[c for c in drop if c in frame.columns and c != column]),
+        str(column),
+        encoded,
+        **extra,
+    )
     features = frame.drop(columns=[column, *extra.values()])
     features = apply_findings(features, findings, keep=keep, drop=drop)
     return Table(
@@ -66,7 +79,9 @@ def _codes(series: Any) -> np.ndarray:
     import pandas as pd
 
     if series.isna().any():
-        raise DataError(f"the groups column {series.name!r} has {int(series.isna().sum())} missing values; give each row a group")
+        raise DataError(
+            f"the groups column {series.name!r} has {int(series.isna().sum())} missing values; give each row a group"
+        )
     return pd.factorize(series)[0]
 
 
@@ -75,14 +90,20 @@ def _ordinal(series: Any, name: str) -> np.ndarray:
     import pandas as pd
 
     if not pd.api.types.is_numeric_dtype(series):
-        parsed = pd.to_datetime(series, errors="coerce", format="mixed" if series.dtype.kind not in "M" else None)
+        parsed = pd.to_datetime(
+            series, errors="coerce", format="mixed" if series.dtype.kind not in "M" else None
+        )
         bad = parsed.isna()
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
-            raise DataError(f"the time column {name!r} has no readable time in row {row + 1}: {series.iloc[row]!r}")
+            raise DataError(
+                f"the time column {name!r} has no readable time in row {row + 1}: {series.iloc[row]!r}"
+            )
         return parsed.astype("int64").to_numpy()
     if series.isna().any():
-        raise DataError(f"the time column {name!r} has {int(series.isna().sum())} missing values; give each row a time")
+        raise DataError(
+            f"the time column {name!r} has {int(series.isna().sum())} missing values; give each row a time"
+        )
     return series.to_numpy()
 
 
@@ -119,13 +140,17 @@ def parse_prior(text: str | None, classes: tuple[Any, ...], positive: int) -> np
     try:
         if "=" not in text:
             if len(names) != 2:
-                raise DataError(f"--prior {text!r} names one share, but there are {len(names)} classes; write a=0.2,b=0.8")
+                raise DataError(
+                    f"--prior {text!r} names one share, but there are {len(names)} classes; write a=0.2,b=0.8"
+                )
             shares[positive], shares[1 - positive] = float(text), 1 - float(text)
         else:
             for part in text.split(","):
                 label, _, share = part.partition("=")
                 if label.strip() not in names:
-                    raise DataError(f"--prior names the class {label.strip()!r}; the classes are {', '.join(names[:20])}")
+                    raise DataError(
+                        f"--prior names the class {label.strip()!r}; the classes are {', '.join(names[:20])}"
+                    )
                 shares[names.index(label.strip())] = float(share)
     except ValueError as error:
         if isinstance(error, DataError):

@@ -84,9 +84,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         }
         self._store(encoders, named=hasattr(X, "columns"))
         if not len(self.feature_names_out_):
-            raise DataError(
-                f"no column tells anything: each is empty or constant (n_samples = {len(frame)})"
-            )
+            raise DataError(f"no column tells anything: each is empty or constant (n_samples = {len(frame)})")
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -123,7 +121,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         return tags
 
     def dumps(self) -> bytes:
-        """The fitted preprocessor as a safetensors file: a description in JSON, arrays, and a checksum."""
+        """The fitted preprocessor: a SHA-256, then in safetensors format a description in JSON, and arrays."""
         check_is_fitted(self, "encoders_")
         arrays: dict[str, np.ndarray] = {}
         columns = []
@@ -140,7 +138,8 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
             "columns": columns,
         }
         arrays["plan"] = np.frombuffer(json.dumps(plan).encode(), dtype=np.uint8)
-        return safetensors.numpy.save(arrays | {"sha256": _digest(arrays)})
+        payload = safetensors.numpy.save(arrays)
+        return hashlib.sha256(payload).digest() + payload
 
     @classmethod
     def loads(cls, data: bytes) -> "TablePreprocessor":
@@ -150,10 +149,9 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
             DataError: The bytes are no preprocessor, are damaged, or come from a newer metabalance.
         """
         try:
-            arrays = safetensors.numpy.load(data)
-            digest = arrays.pop("sha256")
-            if digest.tobytes() != _digest(arrays).tobytes():
+            if hashlib.sha256(data[32:]).digest() != data[:32]:
                 raise ValueError("its checksum does not match")
+            arrays = safetensors.numpy.load(data[32:])
             plan = json.loads(arrays["plan"].tobytes())
             if plan["format"] != FORMAT:
                 raise ValueError(f"its format is {plan['format']!r}")
@@ -211,15 +209,6 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
                 f"the table lacks {len(absent)} column(s) of the training rows: {listed}; add them"
             )
         return frame
-
-
-def _digest(arrays: dict[str, np.ndarray]) -> np.ndarray:
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(f"{name} {array.dtype} {array.shape} ".encode())
-        digest.update(array.tobytes())
-    return np.frombuffer(digest.digest(), dtype=np.uint8)
 
 
 def _encoder(state: dict[str, Any], i: int, arrays: dict[str, np.ndarray]) -> Encoder:

@@ -10,10 +10,10 @@ from metabalance.adjust.calibrate import Calibrator
 from metabalance.adjust.prior import shift_prior
 from metabalance.adjust.threshold import Decision
 from metabalance.data.errors import DataError
-from metabalance.study.preprocess import TablePreprocessor
 from metabalance.study.artifact import read_artifact, write_artifact
 from metabalance.study.candidates import BASELINES, Candidate
 from metabalance.study.fitting import Fitted, log_probabilities, shift_log
+from metabalance.study.preprocess import TablePreprocessor
 
 __all__ = ["Network", "TrainedModel"]
 
@@ -85,7 +85,16 @@ class TrainedModel:
             "training_seconds": fitted.seconds,
             "notes": list(fitted.notes),
         }
-        return cls(classes, positive, prior, preprocessor, model, fitted.calibrator, fitted.decisions[objective], record)
+        return cls(
+            classes,
+            positive,
+            prior,
+            preprocessor,
+            model,
+            fitted.calibrator,
+            fitted.decisions[objective],
+            record,
+        )
 
     def predict_proba(self, frame: Any, prior: np.ndarray | None = None) -> np.ndarray:
         """Calibrated probabilities ``(N, C)`` in the order of ``classes``.
@@ -116,8 +125,13 @@ class TrainedModel:
         tensors: dict[str, np.ndarray] = {}
         files = {"preprocess.safetensors": self.preprocessor.dumps()}
         if isinstance(self.model, Network):
-            state = {f"model.{k}": v.detach().cpu().numpy() for k, v in self.model.module.state_dict().items()}
-            tensors |= state | {"training_prior": self.model.training_prior, "source_prior": self.model.source_prior}
+            state = {
+                f"model.{k}": v.detach().cpu().numpy() for k, v in self.model.module.state_dict().items()
+            }
+            tensors |= state | {
+                "training_prior": self.model.training_prior,
+                "source_prior": self.model.source_prior,
+            }
         else:
             tensors |= self.model.tensors
             files |= self.model.files
@@ -127,7 +141,10 @@ class TrainedModel:
             "prior": self.prior.tolist(),
             "calibrator": self.calibrator.to_dict(),
             "decision": self.decision.to_dict(),
-            "schema": {"columns": self.preprocessor.dtypes_, "missing_columns": self.preprocessor.missing_columns},
+            "schema": {
+                "columns": self.preprocessor.dtypes_,
+                "missing_columns": self.preprocessor.missing_columns,
+            },
         }
         write_artifact(folder, manifest, tensors, files, overwrite=overwrite)
 
@@ -153,10 +170,14 @@ class TrainedModel:
                 manifest,
             )
         except (KeyError, TypeError, RuntimeError) as error:
-            raise DataError(f"{folder} is not a complete model folder ({error}); fit the model again") from error
+            raise DataError(
+                f"{folder} is not a complete model folder ({error}); fit the model again"
+            ) from error
 
 
-def _model(manifest: dict[str, Any], tensors: dict[str, np.ndarray], files: dict[str, bytes], num_classes: int) -> Any:
+def _model(
+    manifest: dict[str, Any], tensors: dict[str, np.ndarray], files: dict[str, bytes], num_classes: int
+) -> Any:
     if manifest["recipe"] in BASELINES:
         from metabalance.study.baselines import Baseline
 
@@ -165,7 +186,11 @@ def _model(manifest: dict[str, Any], tensors: dict[str, np.ndarray], files: dict
 
     from metabalance.estimator import MLP
 
-    state = {k.removeprefix("model."): torch.from_numpy(v.copy()) for k, v in tensors.items() if k.startswith("model.")}
+    state = {
+        k.removeprefix("model."): torch.from_numpy(v.copy())
+        for k, v in tensors.items()
+        if k.startswith("model.")
+    }
     shape = manifest["network"]
     module = MLP(shape["features"], num_classes, shape["hidden"], shape["dropout"])
     module.load_state_dict(state)

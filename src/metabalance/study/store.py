@@ -37,7 +37,9 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         reason = error.strerror or str(error)
-        raise DataError(f"{path} cannot be written ({reason}); free space or choose another folder with --out") from error
+        raise DataError(
+            f"{path} cannot be written ({reason}); free space or choose another folder with --out"
+        ) from error
 
 
 class RunStore:
@@ -63,7 +65,9 @@ class RunStore:
             try:
                 before = json.loads(path.read_text())
             except (ValueError, OSError) as error:
-                raise DataError(f"{path} cannot be read ({error}); remove the folder or choose another --out") from error
+                raise DataError(
+                    f"{path} cannot be read ({error}); remove the folder or choose another --out"
+                ) from error
             changed = [key for key in protocol if before.get(key) != protocol[key]]
             if changed:
                 was, now = before.get(changed[0]), protocol[changed[0]]
@@ -97,7 +101,9 @@ class RunStore:
         except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(f"{path} cannot be read ({error}); remove it and run again") from error
 
-    def all(self, labels: list[str], splits: list[tuple[int, int]]) -> Iterator[tuple[str, int, int, dict[str, Any]]]:
+    def all(
+        self, labels: list[str], splits: list[tuple[int, int]]
+    ) -> Iterator[tuple[str, int, int, dict[str, Any]]]:
         """Every stored fit of these candidates on these splits."""
         for seed, fold in splits:
             for label in labels:

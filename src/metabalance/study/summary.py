@@ -17,7 +17,7 @@ __all__ = ["advice", "fit_metrics", "summarise"]
 
 SCORES = ("roc_auc", "average_precision", "brier", "log_loss")
 DECISIONS = ("f1", "balanced_accuracy")
-UNBOUNDED = ("log_loss", "expected_cost", "brier", "mcc")
+UNBOUNDED = ("log_loss", "expected_cost", "brier")
 LEVEL = 0.95
 CURVE_POINTS = 200
 
@@ -95,8 +95,12 @@ def summarise(run: Run, command: str = "") -> dict[str, Any]:
     for (label, seed, fold), (status, message) in run.failures.items():
         rows.append({"recipe": label, "seed": seed, "fold": fold, "status": status, "note": message})
 
-    names = list(dict.fromkeys([plan.metric, *SCORES, *DECISIONS, *(["expected_cost"] if plan.cost is not None else [])]))
-    recipes = []
+    names = list(
+        dict.fromkeys(
+            [plan.metric, *SCORES, *DECISIONS, *(["expected_cost"] if plan.cost is not None else [])]
+        )
+    )
+    recipes: list[dict[str, Any]] = []
     for label in labels:
         status, note = _status(label, keys, values[label], run, list(notes[label]))
         recipes.append(
@@ -117,7 +121,7 @@ def summarise(run: Run, command: str = "") -> dict[str, Any]:
         )  # fmt: skip
     for name in names:
         others = [r for r in recipes if r["difference"] and np.isfinite(r["difference"][name]["p"])]
-        adjusted = holm([r["difference"][name]["p"] for r in others]) if others else []
+        adjusted: Any = holm([r["difference"][name]["p"] for r in others]) if others else []
         for recipe, p in zip(others, adjusted):
             recipe["difference"][name]["p_holm"] = float(p)
 
@@ -175,13 +179,27 @@ def advice(result: dict[str, Any]) -> dict[str, Any]:
     by_name = {r["name"]: r for r in result["recipes"]}
     baseline = by_name[BASELINE]
     alpha = 1 - result["protocol"]["level"]
-    judged = [r for r in result["recipes"] if r["difference"] and np.isfinite(r["difference"][metric].get("p_holm", np.nan))]
-    better = [r for r in judged if r["difference"][metric]["p_holm"] < alpha and sign * r["difference"][metric]["value"] > 0]
-    worse = [r for r in judged if r["difference"][metric]["p_holm"] < alpha and sign * r["difference"][metric]["value"] < 0]
+    judged = [
+        r
+        for r in result["recipes"]
+        if r["difference"] and np.isfinite(r["difference"][metric].get("p_holm", np.nan))
+    ]
+    better = [
+        r
+        for r in judged
+        if r["difference"][metric]["p_holm"] < alpha and sign * r["difference"][metric]["value"] > 0
+    ]
+    worse = [
+        r
+        for r in judged
+        if r["difference"][metric]["p_holm"] < alpha and sign * r["difference"][metric]["value"] < 0
+    ]
     details: list[str] = []
     winner = None
     if not judged:
-        headline = "Nothing can be said yet: no recipe has enough finished fits beside the untouched baseline."
+        headline = (
+            "Nothing can be said yet: no recipe has enough finished fits beside the untouched baseline."
+        )
     elif not better:
         best = max(judged, key=lambda r: sign * r["difference"][metric]["value"])
         headline = (
@@ -201,11 +219,13 @@ def advice(result: dict[str, Any]) -> dict[str, Any]:
             f"{shown(baseline['metrics'][metric])} of the plain baseline, a difference of {signed(top['difference'][metric])}."
         )
         if len(ranked) > 1:
-            details.append("Also better than the baseline: " + ", ".join(r["label"] for r in ranked[1:]) + ".")
+            details.append(
+                "Also better than the baseline: " + ", ".join(r["label"] for r in ranked[1:]) + "."
+            )
         if _stage(winner) == "baseline":
             remedies = [r for r in ranked if _stage(r["name"]) != "baseline"]
             details.append(
-                f"The winner is another kind of model, not a remedy for imbalance. Among the remedies, "
+                "The winner is another kind of model, not a remedy for imbalance. Among the remedies, "
                 + (f"{remedies[0]['label']} is best ({signed(remedies[0]['difference'][metric])})." if remedies
                    else "none beats the plain baseline with a tuned threshold.")
             )  # fmt: skip
@@ -275,8 +295,11 @@ def _interval(values: dict, keys: list, name: str, share: dict) -> dict[str, Any
         return {"value": float("nan"), "low": float("nan"), "high": float("nan"), "reason": "no finished fit"}
     interval = corrected_resampled_interval(series, float(np.mean([share[k] for k in have])), level=LEVEL)
     low, high = interval.low, interval.high
-    if name not in UNBOUNDED:  # a t interval does not know that a rate ends at 0 and 1
-        low, high = max(low, 0.0), min(high, 1.0)
+    # A t interval does not know where a metric ends.
+    if name != "mcc":
+        low = max(low, 0.0)
+    if name not in UNBOUNDED:
+        high = min(high, 1.0)
     return {"value": interval.value, "low": low, "high": high}
 
 
@@ -288,7 +311,13 @@ def _difference(ours: dict, base: dict, keys: list, name: str, share: dict) -> d
     b = np.array([base[k].get(name, np.nan) for k in both])
     found = paired_difference(a, b, float(np.mean([share[k] for k in both])), level=LEVEL)
     interval = found.interval
-    return {"value": interval.value, "low": interval.low, "high": interval.high, "p": found.p_value, "p_holm": float("nan")}
+    return {
+        "value": interval.value,
+        "low": interval.low,
+        "high": interval.high,
+        "p": found.p_value,
+        "p_holm": float("nan"),
+    }
 
 
 def _figures(pooled: list, table: Any) -> dict[str, Any]:
@@ -307,7 +336,9 @@ def _figures(pooled: list, table: Any) -> dict[str, Any]:
     figures: dict[str, Any] = {
         "confusion": confusion.tolist(),
         "confusion_classes": [str(table.classes[i]) for i in order],
-        "recall_per_class": [float(confusion[i, i] / totals[i]) if totals[i] else float("nan") for i in range(size)],
+        "recall_per_class": [
+            float(confusion[i, i] / totals[i]) if totals[i] else float("nan") for i in range(size)
+        ],
     }
     if size == 2:
         from sklearn.metrics import precision_recall_curve, roc_curve
@@ -331,8 +362,11 @@ def _thin(x: np.ndarray, y: np.ndarray) -> list[list[float]]:
 
 
 def _calibration(scores: np.ndarray, truth: np.ndarray, bins: int = 10) -> dict[str, list]:
-    """Bins of equal numbers of *positives' weight* would be too few; equal numbers of rows are used."""
-    parts = np.array_split(np.argsort(scores, kind="stable"), min(bins, len(scores)))
+    """Bins that expect equally many positives: with equally many rows, a rare class would fill one bin only."""
+    order = np.argsort(scores, kind="stable")
+    expected = np.cumsum(scores[order])
+    edges = np.searchsorted(expected, expected[-1] * np.arange(1, bins) / bins)
+    parts = [part for part in np.split(order, np.unique(edges)) if len(part)]
     return {
         "predicted": [float(scores[p].mean()) for p in parts],
         "observed": [float(truth[p].mean()) for p in parts],
@@ -372,5 +406,3 @@ def _json(value: Any) -> Any:
     if isinstance(value, np.integer):
         return int(value)
     return value
-
-

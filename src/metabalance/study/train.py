@@ -1,15 +1,15 @@
 """``fit``: one candidate on a whole table, ready to ship."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from metabalance.study.preprocess import TablePreprocessor
 from metabalance.judge.intervals import Interval, bootstrap_interval
 from metabalance.judge.metrics import get_metric
 from metabalance.study.compare import Table
 from metabalance.study.fitting import Settings, binary_or_all, fit_candidate
+from metabalance.study.preprocess import TablePreprocessor
 from metabalance.study.ship import TrainedModel, candidate_of
 from metabalance.study.splits import carve_validation
 
@@ -44,7 +44,7 @@ def train_table(
     prior: np.ndarray | None = None,
     holdout: float = 0.0,
     network: dict[str, Any] | None = None,
-    missing_columns: str = "error",
+    missing_columns: Literal["error", "impute"] = "error",
 ) -> Training:
     """Trains a candidate; a fifth of the rows is the validation part.
 
@@ -68,7 +68,7 @@ def train_table(
     torch.set_num_threads(1)  # a small network's batch is too little work to share
     candidate = candidate_of(recipe)
     rows, held = np.arange(len(table.target)), np.array([], dtype=int)
-    parts = {"seed": seed, "groups": table.groups, "time": table.time}
+    parts: dict[str, Any] = {"seed": seed, "groups": table.groups, "time": table.time}
     if holdout:
         rows, held = carve_validation(rows, table.target, fraction=holdout, **parts)
     fit, validation = carve_validation(rows, table.target, fraction=VALIDATION_FRACTION, **parts)
@@ -93,7 +93,9 @@ def train_table(
         "cost": None if cost is None else [list(row) for row in cost],
         "findings": [{"code": f.code, "message": f.message} for f in table.findings],
     }
-    model = TrainedModel.assemble(fitted, preprocessor, table.classes, table.positive, np.asarray(goal), objective, record)
+    model = TrainedModel.assemble(
+        fitted, preprocessor, table.classes, table.positive, np.asarray(goal), objective, record
+    )
     return Training(model, held, _held_out(model, table, held) if holdout else {})
 
 

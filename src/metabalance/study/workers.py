@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -27,6 +27,7 @@ class Task:
         arguments: Picklable.
         needs: Key of a task that has to succeed first, or None.
         seconds: Time limit, or None.
+        family: Once a task of a family has run out of time, the others of it are not started.
     """
 
     key: str
@@ -34,11 +35,12 @@ class Task:
     arguments: tuple = ()
     needs: str | None = None
     seconds: float | None = None
+    family: str | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task: ``status`` is ok, failed, timeout, died or skipped (its need failed)."""
+    """What became of a task: ``status`` is ok, failed, timeout, died or skipped (its need failed, or its family is slow)."""
 
     task: Task
     status: str
@@ -83,12 +85,16 @@ def _serve(pipe: Connection) -> None:
 
 def _sentence(error: Exception) -> str:
     text = " ".join(str(error).split())
-    return f"{text[:400] or 'no message'}" if isinstance(error, ValueError) else f"{type(error).__name__}: {text[:400]}"
+    return (
+        f"{text[:400] or 'no message'}"
+        if isinstance(error, ValueError)
+        else f"{type(error).__name__}: {text[:400]}"
+    )
 
 
 def run_tasks(
     tasks: Iterable[Task], *, workers: int, deadline: float | None = None, preload: tuple[str, ...] = ()
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Runs tasks on ``workers`` processes and yields each outcome as it comes.
 
     Tasks start in their order, as soon as what they need has succeeded. At ``deadline`` (a value of
@@ -107,6 +113,7 @@ def run_tasks(
     known = {task.key for task in waiting}
     succeeded: set[str] = set()
     lost: set[str] = set()
+    slow: dict[str, str] = {}
     staff: list[_Worker] = []
     try:
         while True:
@@ -114,6 +121,12 @@ def run_tasks(
                 waiting.remove(orphan)
                 lost.add(orphan.key)
                 yield Outcome(orphan, "skipped", message=f"{orphan.needs} did not succeed")
+            for task in [t for t in waiting if t.family in slow]:
+                waiting.remove(task)
+                lost.add(task.key)
+                yield Outcome(
+                    task, "skipped", message=f"not started, since an earlier fit {slow[str(task.family)]}"
+                )
             running = [w for w in staff if w.task is not None]
             ready = [t for t in waiting if t.needs is None or t.needs in succeeded or t.needs not in known]
             while ready and len(running) < workers:
@@ -139,14 +152,17 @@ def run_tasks(
                 (succeeded if outcome.status == "ok" else lost).add(outcome.task.key)
                 yield outcome
             for worker in [w for w in staff if w.task is not None]:
-                task = worker.task
-                assert task is not None
-                if task.seconds is not None and time.monotonic() - worker.started > task.seconds:
+                late = worker.task
+                assert late is not None
+                if late.seconds is not None and time.monotonic() - worker.started > late.seconds:
                     spent = time.monotonic() - worker.started
                     worker.kill()
                     staff.remove(worker)
-                    lost.add(task.key)
-                    yield Outcome(task, "timeout", None, f"did not finish within {task.seconds:.0f} s", spent)
+                    lost.add(late.key)
+                    message = f"did not finish within {late.seconds:.0f} s"
+                    if late.family is not None:
+                        slow[late.family] = message
+                    yield Outcome(late, "timeout", None, message, spent)
     finally:
         for worker in staff:
             worker.kill()
@@ -160,7 +176,13 @@ def _collect(worker: _Worker) -> Outcome:
         status, value, message = worker.pipe.recv()
     except (EOFError, OSError):
         worker.process.join(1)
-        return Outcome(task, "died", None, f"its process ended with code {worker.process.exitcode} (out of memory?)", spent)
+        return Outcome(
+            task,
+            "died",
+            None,
+            f"its process ended with code {worker.process.exitcode} (out of memory?)",
+            spent,
+        )
     return Outcome(task, status, value, message, spent)
 
 

@@ -1,0 +1,121 @@
+"""One candidate on one training part: tuning, calibration, decisions, priors, and what ships."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_classification
+from sklearn.metrics import average_precision_score
+
+from metabalance.study.candidates import DEFAULT_RECIPES, Candidate, parse_candidates
+from metabalance.study.fitting import Fitted, Settings, binary_or_all, fit_candidate
+from metabalance.study.jobs import FoldData, fit_fold, prepare_fold
+from metabalance.study.load import make_table
+from metabalance.study.ship import Network
+from metabalance.study.store import RunStore
+from metabalance.study.train import Training, train_table
+
+X, Y = make_classification(1200, n_features=6, n_informative=4, weights=[0.9], class_sep=1.2, random_state=1)
+X = X.astype(np.float32)
+TRAIN, VALID, TEST = slice(0, 600), slice(600, 900), slice(900, 1200)
+QUICK = Settings(network={"epochs": 5, "batch_size": 64})
+
+
+def fitted(text, settings=QUICK, seed=0) -> Fitted:
+    (candidate,) = parse_candidates(text)
+    return fit_candidate(candidate, (X[TRAIN], Y[TRAIN]), (X[VALID], Y[VALID]), 2, seed, settings)
+
+
+def test_the_default_recipes_exist_and_hold_the_baseline():
+    names = [c.name for c in parse_candidates(DEFAULT_RECIPES)]
+    assert names[0] == "erm"
+    assert "metabalance" in names
+
+
+@pytest.mark.parametrize("text", ["erm", "oversample", "metabalance(order=2)", "logistic", "lightgbm"])
+def test_probabilities_are_calibrated_on_average(text):
+    probabilities = fitted(text).predict_proba(X[TEST])
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-9)
+    assert probabilities[:, 1].mean() == pytest.approx(Y[TEST].mean(), abs=0.04)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not():
+    a, b, c = (fitted("metabalance", seed=s).predict_proba(X[TEST]) for s in (0, 0, 1))
+    np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+def test_several_values_are_tuned_on_the_validation_part_alone():
+    tuned = fitted("erm(lr=1e-6|0.01)")
+    assert tuned.options == {"lr": 0.01}
+    best = fitted("erm(lr=0.01)")
+    np.testing.assert_array_equal(tuned.predict_proba(X[TEST]), best.predict_proba(X[TEST]))
+    assert tuned.validation == best.validation
+    few = Settings(network=QUICK.network, min_positives=1000)
+    told = fitted("erm(lr=1e-6|0.01)", few)
+    assert told.options == {"lr": 1e-6}
+    assert "too few validation rows to tune" in told.notes[0]
+
+
+def test_the_validation_metric_is_what_it_says():
+    model = fitted("erm")
+    scores = binary_or_all(model.model.predict_proba(X[VALID]), 1)
+    assert model.validation["average_precision"] == pytest.approx(average_precision_score(Y[VALID], scores))
+
+
+def test_decisions_follow_their_objective():
+    cost = ((0.0, 1.0), (30.0, 0.0))
+    model = fitted("erm", Settings(network=QUICK.network, cost=cost))
+    called = {
+        name: (d.decide(model.predict_proba(X[TEST])) == 1).mean() for name, d in model.decisions.items()
+    }
+    assert set(called) == {"f1", "balanced_accuracy", "cost"}
+    assert called["cost"] > called["f1"]
+
+
+def test_a_deployment_prior_moves_probabilities_and_threshold():
+    prior = (0.99, 0.01)
+    there = fitted("oversample", Settings(network=QUICK.network, prior=prior))
+    weight = np.where(Y[TEST] == 1, 0.01 / Y[TEST].mean(), 0.99 / (1 - Y[TEST].mean()))
+    assert np.average(there.predict_proba(X[TEST])[:, 1], weights=weight) == pytest.approx(0.01, abs=0.006)
+
+
+def test_the_time_limit_is_told():
+    assert "time limit" in " ".join(fitted("erm", Settings(network={"epochs": 500}, max_seconds=1e-3)).notes)
+
+
+def test_a_shipped_network_gives_the_probabilities_of_the_estimator():
+    model = fitted("oversample").model
+    network = Network(model.module_, model.training_prior_, model.source_prior_)
+    np.testing.assert_allclose(network.predict_proba(X[TEST]), model.predict_proba(X[TEST]), atol=1e-12)
+
+
+def test_a_fold_is_prepared_from_its_fit_rows_and_stored(tmp_path):
+    import pandas as pd
+
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    frame["__target__"] = Y
+    frame.to_feather(tmp_path / "table.feather")
+    parts = {"fit": np.arange(600), "validation": np.arange(600, 900), "test": np.arange(900, 1200)}
+    data = FoldData(tmp_path, seed=0, fold=0)
+    assert prepare_fold(data, tmp_path / "table.feather", parts) == 6
+    inputs, target = data.load("test")
+    assert inputs.shape == (300, 6)
+    np.testing.assert_array_equal(target, Y[TEST])
+    store = RunStore(tmp_path / "run")
+    record = fit_fold(data, Candidate("erm"), 2, QUICK, store.path("erm", 0, 0))
+    stored = store.load("erm", 0, 0)
+    assert stored["decisions"] == record["decisions"]
+    assert stored["probabilities"].shape == (300, 2)
+    data.remove()
+    assert not list(tmp_path.glob("seed*"))
+
+
+def test_training_a_table_keeps_rows_aside():
+    import pandas as pd
+
+    frame = pd.DataFrame(X, columns=list("abcdef")).assign(y=Y)
+    training = train_table(make_table(frame, "y"), "erm", holdout=0.25, network=QUICK.network)
+    assert isinstance(training, Training)
+    assert len(training.held_out) == 300
+    assert training.model.record["split"] == {"fit": 720, "validation": 180, "held_out": 300}
+    found = training.metrics["roc_auc"]
+    assert found.low < found.value < found.high
