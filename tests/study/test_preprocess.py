@@ -189,6 +189,7 @@ def test_an_absent_column_is_an_error_or_counts_as_missing():
     [
         ("number", "much", r"row 1, column 'number': 'much' is no number"),
         ("whole", pd.Timestamp(0), "column 'whole' held numbers in training, but is of type datetime64"),
+        ("flag", 2, r"row 1, column 'flag': .*2.* is neither true nor false"),
         ("day", "soon", r"row 1, column 'day': 'soon' is not a date"),
         ("text_day", "2020-01-01", r"'2020-01-01' is not of the form %d.%m.%Y"),
     ],

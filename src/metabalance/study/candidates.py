@@ -15,7 +15,10 @@ from metabalance.methods import METHODS, nearest
 __all__ = ["BASELINES", "DEFAULT_RECIPES", "Candidate", "parse_candidates"]
 
 BASELINES = ("logistic", "lightgbm", "xgboost")
-DEFAULT_RECIPES = "erm,class_weight,oversample,undersample,balanced_batches,smote,focal,class_balanced,logit_adjustment,metabalance,logistic"
+DEFAULT_RECIPES = (
+    "erm,class_weight,oversample,undersample,balanced_batches,smote,focal,class_balanced,logit_adjustment,"
+    "metabalance,logistic"
+)
 SETTINGS = (
     "hidden",
     "dropout",

@@ -7,7 +7,10 @@ from rich.console import Console
 from metabalance.data.errors import DataError
 
 RARE_DIGIT, RARE_ROWS, NEW_ROWS = 8, 48, 400
-RECIPES = "erm,class_weight,oversample,smote,focal,logit_adjustment,metabalance,metabalance(order=2,inner_lr=0.1,leak=0.005),logistic"
+RECIPES = (
+    "erm,class_weight,oversample,smote,focal,logit_adjustment,metabalance,"
+    "metabalance(order=2,inner_lr=0.1,leak=0.005),logistic"
+)
 
 
 def demo_table(seed: int = 0):

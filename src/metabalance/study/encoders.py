@@ -81,7 +81,13 @@ class Number:
         return [column] * (self.scale > 0) + [f"{column} is missing"] * self.missing
 
     def encode(self, series: pd.Series, column: str) -> np.ndarray:
-        return self.encode_values(as_numbers(series, column))
+        values = as_numbers(series, column)
+        if self.boolean and not (ok := np.isnan(values) | (values == 0) | (values == 1)).all():
+            row = int(np.flatnonzero(~ok)[0])
+            raise DataError(
+                f"row {row + 1}, column {column!r}: {series.iloc[row]!r} is neither true nor false"
+            )
+        return self.encode_values(values)
 
     def encode_values(self, values: np.ndarray) -> np.ndarray:
         gone = np.isnan(values)

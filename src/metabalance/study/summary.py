@@ -242,10 +242,10 @@ def advice(result: dict[str, Any]) -> dict[str, Any]:
         )
     if not result["complete"]:
         details.append("The run is not complete: run the same command again to go on.")
-    fits = baseline["fits"]
-    smallest = min(result["data"]["counts"])
+    smallest, folds = min(result["data"]["counts"]), result["protocol"]["folds"]
     details.append(
-        f"{fits} paired fits per recipe; the rarest class has {smallest} rows, about {smallest / result['protocol']['folds']:.0f} in each test part."
+        f"{baseline['fits']} paired fits per recipe; the rarest class has {smallest} rows, "
+        f"about {smallest / folds:.0f} in each test part."
     )
     return {"headline": headline, "details": details, "winner": winner}
 
