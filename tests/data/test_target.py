@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metabalance.data import DataError, encode_target
+from metabalance.data import DataError, Target, encode_target
 from metabalance.data.target import MAX_CLASSES
 
 
@@ -49,6 +49,15 @@ def test_classes_are_plain_sorted_and_fit_json(labels, classes):
     assert found == classes
     assert [type(label) for label in found] == [type(label) for label in classes]
     assert json.loads(json.dumps(found)) == list(classes)
+
+
+def test_a_pinned_target_that_cannot_be_changed():
+    target = encode_target(["no", "yes", "no", "yes", "no"])
+    assert isinstance(target, Target)
+    assert target.index.tolist() == [0, 1, 0, 1, 0]
+    assert (target.classes, target.counts, target.positive) == (("no", "yes"), (3, 2), 1)
+    with pytest.raises(AttributeError):
+        target.positive = 0
 
 
 def test_the_positive_class_is_the_one_given_else_the_rarest_else_the_last():

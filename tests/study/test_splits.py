@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 
 from metabalance.data import DataError, read_table
-from metabalance.study import Split, carve_validation, duplicate_groups, duplicates_across, make_splits
+from metabalance.study import (
+    Duplicates,
+    Split,
+    carve_validation,
+    duplicate_groups,
+    duplicates_across,
+    make_splits,
+)
 
 
 def assert_promises(y, splits, groups=None, time=None):
@@ -224,6 +231,7 @@ def test_duplicates_are_counted_as_loops_count_them():
 
 def test_a_class_without_test_rows_has_no_share():
     report = duplicates_across(np.array([1, 1, 2]), [Split(np.array([0]), np.array([1]), 0, 0)], [0, 0, 1])[0]
+    assert isinstance(report, Duplicates)
     assert report.count == 1
     assert report.per_class[0] == 1
     assert np.isnan(report.per_class[1])
