@@ -179,3 +179,15 @@ def test_importing_the_table_imports_nothing_heavy():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_every_method_and_paper_is_complete():
+    from metabalance.methods import Method, Paper
+
+    for method in METHODS:
+        assert isinstance(method, Method)
+        assert method.papers
+        for paper in method.papers:
+            assert isinstance(paper, Paper)
+            assert 1900 <= paper.year <= 2026
+            assert all(" " in author for author in paper.authors), paper

@@ -417,7 +417,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
 
             return clone(self.preprocess)
         if hasattr(X, "columns"):
-            from metabalance.study.preprocess import TablePreprocessor
+            from metabalance.data.preprocess import TablePreprocessor
 
             return TablePreprocessor()
         return make_pipeline(SimpleImputer(add_indicator=True, keep_empty_features=True), StandardScaler())

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 
 from metabalance.data import DataError, read_table
-from metabalance.study import (
+from metabalance.study.splits import (
     Duplicates,
     Split,
     carve_validation,

@@ -6,7 +6,7 @@ import time
 
 import psutil
 
-from metabalance.study.workers import Task, run_tasks
+from metabalance.study.workers import Outcome, Task, run_tasks
 
 
 def square(x):
@@ -101,3 +101,10 @@ def test_the_deadline_stops_everything_and_leaves_no_process():
         if "forkserver" in " ".join(p.cmdline()) and p.children()
     ]
     assert workers == []
+
+
+def test_an_outcome_names_its_task_and_its_time():
+    (outcome,) = run_tasks([Task("nap", sleep, (0.2,))], workers=1)
+    assert isinstance(outcome, Outcome)
+    assert outcome.task.key == "nap"
+    assert 0.15 < outcome.seconds < 30

@@ -3,12 +3,13 @@
 ==========  ======================================================================================
 tables      ``read_table(path) -> DataFrame``; ``to_pandas(frame)``; ``resolve_column(frame, name)``
 target      ``encode_target(series) -> Target``: class indices ``(N,)`` from 0, and their names
+preprocess  ``TablePreprocessor().fit(frame).transform(frame) -> (N, D)`` float32
 checks      ``check_table(frame, name, target) -> [Finding]``; ``apply_findings(frame, findings)``
 errors      ``DataError``: the user's data cannot be used; one sentence says why and what to do
 ==========  ======================================================================================
 
-``batches``, ``cycle`` and ``imbalance`` need torch and are imported by their own names, so that looking
-at a table never waits for it.
+``preprocess`` (scikit-learn) and ``batches``, ``cycle``, ``imbalance`` (torch) are imported by their own names,
+so that looking at a table never waits for them.
 """
 
 from metabalance.data.checks import Finding, apply_findings, check_table, row_hashes

@@ -255,7 +255,9 @@ def _read_text(data: bytes, path: Path, header: bool, delimiter: str | None) -> 
     if header:
         _refuse_headless(names, path)
         names = [name.strip() or f"c{i}" for i, name in enumerate(names)]
-        _refuse_duplicates(names, path.name, "; if its first line holds data, say so with header=False")
+        _refuse_duplicates(
+            names, path.name, "; if its first line holds data, say so (--no-header, header=False)"
+        )
     else:
         names = [f"c{i}" for i in range(len(names))]
     return _settle_text_columns(_frame(table.rename_columns(names)), path, decimal_comma=delimiter == ";")
@@ -280,7 +282,7 @@ def _sniff(text: str, path: Path) -> str:
         raise DataError(f"{path.name} seems to be separated by blanks; pass delimiter=' '")
     raise DataError(
         f"{path.name} has one single column: no {' or '.join(DELIMITERS.values())} separates its first line; "
-        "a table needs a target and a feature, so pass the delimiter if there is another"
+        "a table needs a target and a feature, so name the delimiter (--delimiter) if there is another"
     )
 
 
@@ -322,7 +324,7 @@ def _parse(data: bytes, delimiter: str, header: bool, path: Path) -> pa.Table:
             row = bad[0]
             raise DataError(
                 f"{path.name} is ragged: row {row.number} has {row.actual_columns} cells instead of "
-                f"{row.expected_columns} ({row.text[:60]!r}); correct it, or pass the delimiter"
+                f"{row.expected_columns} ({row.text[:60]!r}); correct it, or name the delimiter (--delimiter)"
             ) from None
         raise DataError(f"{path.name} cannot be read as text separated by {delimiter!r}: {error}") from None
 
@@ -426,7 +428,7 @@ def _refuse_headless(names: Sequence[str], path: Path) -> None:
     if numbers.notna().mean() > 0.5 and not rising:
         raise DataError(
             f"{path.name} seems to have no header: its first line is {', '.join(names[:3])}, ...; "
-            "say so with header=False"
+            "say so (--no-header, header=False)"
         )
 
 

@@ -25,7 +25,7 @@ from safetensors.numpy import load, save
 from metabalance import __version__
 from metabalance.data.errors import DataError
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "MANIFEST", "WEIGHTS", "read_artifact", "write_artifact"]
+__all__ = ["read_artifact", "write_artifact"]
 
 FORMAT = "metabalance-model"
 FORMAT_VERSION = 1
@@ -37,8 +37,6 @@ _RECORDED = (
     "numpy",
     "scikit-learn",
     "pandas",
-    "skrub",
-    "skops",
     "safetensors",
     "lightgbm",
     "xgboost-cpu",
@@ -59,7 +57,7 @@ def write_artifact(
         folder: Where; its parents are made.
         manifest: What the reader needs to rebuild the model, JSON values only (NaN and infinity are not).
         tensors: Arrays by name, of any shape.
-        files: Further files by plain name (no folders), such as ``preprocess.skops``.
+        files: Further files by plain name (no folders), such as ``lightgbm.txt``.
         overwrite: Replaces a model folder of that name. Anything else there is never replaced.
 
     Returns:

@@ -61,7 +61,7 @@ def prepare_fold(data: FoldData, table: Path, parts: dict[str, np.ndarray]) -> i
     """
     import pandas as pd
 
-    from metabalance.study.preprocess import TablePreprocessor
+    from metabalance.data.preprocess import TablePreprocessor
 
     frame = pd.read_feather(table)
     target = frame.pop(frame.columns[-1]).to_numpy()

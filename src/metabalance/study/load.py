@@ -8,7 +8,7 @@ import numpy as np
 
 from metabalance.data.checks import apply_findings, check_table
 from metabalance.data.errors import DataError
-from metabalance.data.tables import read_table, resolve_column
+from metabalance.data.tables import read_table, resolve_column, to_pandas
 from metabalance.data.target import encode_target
 from metabalance.study.compare import Table
 
@@ -35,10 +35,10 @@ def make_table(
     keep: tuple[str, ...] = (),
     drop: tuple[str, ...] = (),
 ) -> Table:
-    """Checks a pandas frame and separates the target.
+    """Checks a frame and separates the target.
 
     Args:
-        frame: All columns, a pandas frame.
+        frame: All columns, a pandas or polars frame.
         target: The target's name or position.
         name: For titles.
         positive: The positive class; by default the rarest.
@@ -50,6 +50,7 @@ def make_table(
     Raises:
         DataError: The table cannot be used; one sentence says why and what to do.
     """
+    frame = to_pandas(frame)
     column = resolve_column(frame, target)
     encoded = encode_target(frame[column], positive)
     extra = {

@@ -10,10 +10,10 @@ from metabalance.adjust.calibrate import Calibrator
 from metabalance.adjust.prior import shift_prior
 from metabalance.adjust.threshold import Decision
 from metabalance.data.errors import DataError
+from metabalance.data.preprocess import TablePreprocessor
 from metabalance.study.artifact import read_artifact, write_artifact
 from metabalance.study.candidates import BASELINES, Candidate
 from metabalance.study.fitting import Fitted, log_probabilities, shift_log
-from metabalance.study.preprocess import TablePreprocessor
 
 __all__ = ["Network", "TrainedModel"]
 

@@ -5,11 +5,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from metabalance.data.preprocess import TablePreprocessor
 from metabalance.judge.intervals import Interval, bootstrap_interval
 from metabalance.judge.metrics import get_metric
 from metabalance.study.compare import Table
 from metabalance.study.fitting import Settings, binary_or_all, fit_candidate
-from metabalance.study.preprocess import TablePreprocessor
 from metabalance.study.ship import TrainedModel, candidate_of
 from metabalance.study.splits import carve_validation
 

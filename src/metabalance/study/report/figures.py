@@ -20,7 +20,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterMathtext, MaxNLocator
 
-__all__ = ["LINES", "Difference", "Line", "calibration", "forest", "precision_recall", "roc"]
+__all__ = ["Difference", "Line", "calibration", "forest", "precision_recall", "roc"]
 
 # CSS variable -> the code it is drawn with; the page's light theme uses the same codes.
 COLOURS = {

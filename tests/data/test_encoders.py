@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
-from metabalance.study.encoders import GRAMS, Dates, Empty, Encoder, Letters, Levels, Number, fit_encoder
+from metabalance.data.encoders import GRAMS, Dates, Empty, Encoder, Letters, Levels, Number, fit_encoder
 
 COLUMNS = {
     Empty: pd.Series([np.nan, np.nan]),

@@ -15,7 +15,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skrub import SquashingScaler
 
 from metabalance.data import DataError, encode_target, read_table
-from metabalance.study import TablePreprocessor, make_splits
+from metabalance.data.preprocess import TablePreprocessor
+from metabalance.study.splits import make_splits
 
 rng = np.random.default_rng(0)
 N = 400

@@ -1,6 +1,6 @@
 """A mixed table becomes one float32 matrix a network can learn from; fitted without ever seeing the target.
 
-What each column turns into is told in :mod:`metabalance.study.encoders`. The fitted state is numbers and
+What each column turns into is told in :mod:`metabalance.data.encoders`. The fitted state is numbers and
 words only, so a saved preprocessor is data, not code: nothing in the file is executed on loading.
 """
 
@@ -17,9 +17,9 @@ from safetensors import SafetensorError
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from metabalance.data.encoders import GRAMS, Dates, Empty, Encoder, Letters, Levels, Number, fit_encoder
 from metabalance.data.errors import DataError
 from metabalance.data.tables import to_pandas
-from metabalance.study.encoders import GRAMS, Dates, Empty, Encoder, Letters, Levels, Number, fit_encoder
 
 __all__ = ["TablePreprocessor"]
 
