@@ -51,9 +51,21 @@ def main() -> None:
         "| command | median of 7, seconds |",
         "|---|---|",
     ]
-    for command in (["metabalance", "--help"], ["metabalance", "methods"], ["metabalance", "cite", "metabalance"]):
-        lines.append(f"| `{' '.join(command)}` | {statistics.median(measured(*command)[0] for _ in range(7)):.2f} |")
-    lines += ["", "## The main job", "", "| command | wall seconds | peak memory, all processes, GiB |", "|---|---|---|"]
+    for command in (
+        ["metabalance", "--help"],
+        ["metabalance", "methods"],
+        ["metabalance", "cite", "metabalance"],
+    ):
+        lines.append(
+            f"| `{' '.join(command)}` | {statistics.median(measured(*command)[0] for _ in range(7)):.2f} |"
+        )
+    lines += [
+        "",
+        "## The main job",
+        "",
+        "| command | wall seconds | peak memory, all processes, GiB |",
+        "|---|---|---|",
+    ]
     fraud = DATA / "creditcard-fraud-casecontrol" / "creditcard_casecontrol.csv.xz"
     http = DATA / "adbench-tabular" / "16_http.npz"
     scratch = Path(tempfile.mkdtemp())

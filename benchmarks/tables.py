@@ -118,7 +118,7 @@ def section(s: Set, result: dict, runs: Path) -> list[str]:
         f"{result['protocol']['folds']} folds × {result['protocol']['seeds']} seeds.",
         "",
         "```",
-        shlex.join(s.command(Path("RUNS"), "$METABALANCE_DATA")).replace(
+shlex.join(s.command(Path("RUNS"), "DATA")).replace("DATA/", '"$METABALANCE_DATA"/'),
             "'$METABALANCE_DATA", "'$METABALANCE_DATA"
         ),
         "```",

@@ -10,9 +10,11 @@ from torch.func import functional_call
 
 from metabalance.bilevel import (
     Functional,
+    Hypergradient,
     add,
     average_over_ranks,
     batch_norm_statistics,
+    check_settings,
     hypergradient,
     looking_ahead,
     trainable,
@@ -227,6 +229,10 @@ def test_reported_losses_are_those_before_and_after_the_look_ahead() -> None:
         expected = 2 * cross_entropy(model, outer).item()
     assert report.outer_loss.item() == pytest.approx(expected, abs=1e-15)
     assert not report.outer_loss.requires_grad
+    assert isinstance(report, Hypergradient)
+    grads, *losses = report
+    assert [g.shape for g in grads] == [p.shape for p in trainable(model).values()]
+    assert losses == [report.inner_loss, report.outer_loss]
 
 
 def test_an_outer_objective_of_its_own() -> None:
@@ -329,7 +335,13 @@ def test_one_process_averages_nothing() -> None:
     assert average_over_ranks(grads, [torch.ones(2), torch.ones(1)]) is grads
 
 
-@pytest.mark.parametrize("setting", [{"order": 3}, {"outer_reduction": "max"}, {"bn_stats": "none"}])
+@pytest.mark.parametrize(
+    "setting", [{"order": 3}, {"order": True}, {"outer_reduction": "max"}, {"bn_stats": "none"}]
+)
 def test_unknown_settings_are_named(setting: dict) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(setting))}=.* is unknown; use one of"):
         hypergradient(build("mlp"), cross_entropy, batch(0), [batch(1)], inner_lr=ETA, **setting)
+    known = {"order": 2, "outer_reduction": "sum", "bn_stats": "frozen"}
+    check_settings(**known)
+    with pytest.raises(ValueError, match=f"{next(iter(setting))}=.* is unknown; use one of"):
+        check_settings(**known | setting)

@@ -194,6 +194,35 @@ def same_weights(a, b):
     return all(torch.equal(p, q) for p, q in zip(a.state_dict().values(), b.state_dict().values()))
 
 
+class Remembering:
+    """A step with a state that only it understands."""
+
+    def __call__(self, *slots):
+        return plain_step(*slots)
+
+    def state_dict(self):
+        return {"mine": 1}
+
+    def load_state_dict(self, state):
+        if "mine" not in state:
+            raise ValueError("not mine")
+
+
+class Forgetful(Remembering):
+    def state_dict(self):
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "reason"),
+    [(Remembering(), plain_step, "another step"), (Forgetful(), Remembering(), "not mine")],
+)
+def test_the_state_of_another_step_is_named(tmp_path, first, second, reason):
+    fit_plain(tmp_path / "run.pt", step=first)
+    with pytest.raises(ValueError, match=rf"run\.pt was written by another run \({reason}\)"):
+        fit_plain(tmp_path / "run.pt", step=second)
+
+
 def test_early_stopping_stays_stopped(tmp_path):
     held = [(torch.zeros(4, 3), torch.tensor([0, 1, 0, 1]))]
     options = {"validation": held, "monitor": lambda p, t: 0.0, "patience": 2}
@@ -240,6 +269,7 @@ def test_damaged_files_are_named(tmp_path, damage):
         ({"classes": 3}, "size mismatch|Error\\(s\\) in loading"),
         ({"rows": 80}, "another number of batches"),
         ({"parts": [nn.BatchNorm1d(3)]}, "other parts"),
+        ({"step": Remembering()}, "another step"),
     ],
 )
 def test_another_runs_file_is_named(tmp_path, options, reason):

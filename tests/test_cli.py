@@ -1,11 +1,15 @@
 """The command: help at once, bad input in one sentence with status 2, nothing overwritten, the main job end to end."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -168,6 +172,60 @@ def test_unusable_options(arguments, said, csv, tmp_path):
     assert not (out / "report.html").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["compare"], "missing argument 'data'"),
+        (["compare", "x.csv"], "missing option '--target'"),
+        (["compare", "x.csv", "--target", "y", "--folds", "1"], "'--folds'"),
+        (["compare", "x.csv", "--target", "y", "--seeds", "0"], "'--seeds'"),
+        (["compare", "x.csv", "--target", "y", "--fold", "3"], "--folds"),
+        (["fit", "x.csv", "--target", "y", "--holdout", "-1"], "'--holdout'"),
+        (["comapre"], "comapre"),
+    ],
+)
+def test_wrong_usage_is_one_line_too(arguments, said):
+    refused(run(*arguments), said, "--help")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--cost", "."], "is a folder"),
+        (["--keep", "y"], "'y' is no feature"),
+        (["--drop", "y"], "'y' is no feature"),
+        (["--keep", "a", "--drop", "a,b"], "both kept and dropped"),
+        (["--groups", "y"], "cannot also be the groups column"),
+        (["--groups", "kind", "--time", "y"], "cannot also be the time column"),
+        (["--recipes", "erm(lr=0.1,lr=0.2)"], "lr twice"),
+    ],
+)
+def test_contradictions_are_refused(arguments, said, csv, tmp_path):
+    refused(run("compare", csv, "--target", "y", "--out", tmp_path / "out", *arguments), said)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "folds", "said"), [(2, 5, "add rows"), (3, 2, "--folds 3"), (4, 5, "--folds 4")]
+)
+def test_a_class_too_small_for_the_folds_is_named_and_leaves_no_folder(rows, folds, said, table, tmp_path):
+    few = table.assign(y=np.where(np.arange(ROWS) < rows, "odd one", table["y"]))
+    few.to_csv(tmp_path / "few.csv", index=False)
+    done = run("compare", tmp_path / "few.csv", "--target", "y", "--folds", folds, "--out", tmp_path / "out")
+    refused(done, f"class 'odd one' has {rows} rows", said)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_goal_that_cannot_be_written_is_refused_before_the_work(csv, model, tmp_path):
+    refused(run("fit", csv, "--target", "y", "--out", csv / "model"), "is a file")
+    refused(run("predict", model, csv, "--out", csv / "scores.csv"), "is a file")
+    refused(run("compare", csv, "--target", "y", "--out", csv / "run"), "cannot be written")
+    refused(run("fit", csv, "--target", "y", "--out", csv, "--overwrite"), "is no model folder")
+    before = csv.read_bytes()
+    refused(run("predict", model, csv, "--out", csv, "--overwrite"), "is the table to be scored")
+    assert csv.read_bytes() == before
+
+
 def test_missing_files_and_folders(csv, tmp_path):
     refused(run("compare", csv.parent / "tabel.csv", "--target", "y"), "table.csv")
     refused(run("compare", tmp_path, "--target", "y"), "folder")
@@ -229,6 +287,53 @@ def test_compare_ends_with_a_table_and_a_sentence(csv, tmp_path):
     assert {"report.html", "results.parquet", "advice.json", "run.json", "fits"} == {
         p.name for p in (tmp_path / "run").iterdir()
     }
+
+
+def test_when_no_fit_succeeds_the_status_says_so(csv, tmp_path, monkeypatch):
+    from metabalance.study import commands
+
+    def all_failed(*arguments):
+        made = run_comparison(*arguments)
+        made.failures |= {("erm", 0, fold): ("failed", "the disk is full") for fold in range(2)}
+        for path in (made.store.folder / "fits").iterdir():
+            path.unlink()
+        return made
+
+    run_comparison = commands.run_comparison
+    monkeypatch.setattr(commands, "run_comparison", all_failed)
+    arguments = ["--recipes", "erm", "--folds", 2, "--seeds", 1, "--epochs", 1, "--out", tmp_path / "run"]
+    done = run("compare", csv, "--target", "y", *arguments)
+    refused(done, "no fit succeeded: the disk is full")
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_ctrl_c_keeps_finished_fits_and_leaves_no_process(csv, tmp_path):
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "metabalance.cli", "compare", str(csv), "--target", "y", "--recipes", "erm,focal",
+               "--epochs", "300", "--seeds", "9", "--workers", "1", "--out", str(folder)]  # fmt: skip
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not list(folder.glob("fits/*.npz")):
+        time.sleep(0.05)
+    family = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the command
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said == "Interrupted. Finished fits are kept: run the same command again to go on.\n"
+    assert 1 <= len(list(folder.glob("fits/*.npz"))) < 90
+    assert not (folder / "scratch").exists()
+    assert psutil.wait_procs(family, timeout=10)[1] == []
+
+
+def test_long_labels_are_broken_between_options():
+    from metabalance.study.commands import _folded
+
+    label = "metabalance(order=2,inner_lr=0.1|0.01,leak=0.005)"
+    lines = _folded(label, 19).splitlines()
+    assert lines == ["metabalance(", " order=2,", " inner_lr=0.1|0.01,", " leak=0.005)"]
+    assert _folded(label, 80) == label
 
 
 def test_the_model_folder_tells_what_it_is(model):
@@ -311,6 +416,46 @@ def test_a_prior_moves_probabilities_and_threshold(csv, table, tmp_path):
     share = (table["y"] == "bad").to_numpy()
     weight = np.where(share, 0.01 / share.mean(), 0.99 / (1 - share.mean()))
     assert np.average(probabilities, weights=weight) == pytest.approx(0.01, abs=0.006)
+
+
+def test_labels_and_paths_that_look_like_markup(table, tmp_path):
+    odd = tmp_path / "table[x].csv"
+    table.assign(y=np.where(table["y"] == "bad", "[/red] a, b=c", "<b>ok</b>")).to_csv(odd, index=False)
+    prior = '"[/red] a, b=c"=0.2,<b>ok</b>=0.8'
+    done = run(
+        "fit", odd, "--target", "y", "--recipe", "logistic", "--prior", prior, "--out", tmp_path / "m[b]"
+    )
+    assert done.exit_code == 0, done.output
+    assert "decision: [/red] a, b=c from a probability of" in done.stdout
+    assert "m[b]" in done.stdout
+    done = run("predict", tmp_path / "m[b]", odd, "--out", tmp_path / "s[i].csv")
+    assert done.exit_code == 0, done.output
+    assert "decided '[/red] a, b=c'" in done.stdout
+    assert "s[i].csv" in done.stdout
+
+
+def test_features_named_like_the_added_columns(table, tmp_path):
+    named = table.rename(columns={"a": "decision", "c": "probability_bad"})
+    named.to_csv(tmp_path / "named.csv", index=False)
+    arguments = ["--target", "y", "--recipe", "logistic", "--out", tmp_path / "model"]
+    assert run("fit", tmp_path / "named.csv", *arguments).exit_code == 0
+    arguments = [tmp_path / "model", tmp_path / "named.csv", "--out", tmp_path / "s.csv"]
+    refused(run("predict", *arguments), "'probability_bad'", "--prefix")
+    assert run("predict", *arguments, "--prefix", "model_").exit_code == 0
+    scored = pd.read_csv(tmp_path / "s.csv")
+    assert list(scored.columns[-3:]) == ["model_probability_bad", "model_probability_good", "model_decision"]
+    np.testing.assert_allclose(scored["decision"], table["a"])
+
+
+def test_a_row_gets_the_same_probabilities_in_any_batch(model, table):
+    from metabalance.study.ship import TrainedModel
+
+    trained = TrainedModel.load(model)
+    whole = trained.predict_proba(table)
+    alone = np.vstack([trained.predict_proba(table.iloc[[i]]) for i in range(20)])
+    np.testing.assert_allclose(alone, whole[:20], atol=1e-6)
+    shuffled = table[table.columns[::-1]].iloc[::-1]
+    np.testing.assert_allclose(trained.predict_proba(shuffled)[::-1], whole, atol=1e-6)
 
 
 def test_predict_checks_the_schema(model, csv, table, tmp_path):

@@ -46,6 +46,8 @@ class TestClassCounts:
             (([0, 3], 3), "class index 3 does not fit num_classes=3"),
             (([0.5, 1.0],), "whole numbers"),
             (([float("nan")],), "whole numbers"),
+            ((["a", "b"],), "whole numbers, not <U1; encode the labels first"),
+            (([0, None],), "whole numbers, not object"),
             (([0, 1], 2, [1.0]), "2 class indices, but 1 sample weights"),
         ],
     )

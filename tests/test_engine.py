@@ -186,6 +186,16 @@ class TestLoop:
         assert min(lengths) > 0
         assert not optimizer._optimizer_step_pre_hooks
 
+    def test_no_clipping_leaves_the_optimizer_alone(self):
+        hooks = []
+
+        def step(model, batch, objective, optimizer):
+            hooks.append(len(optimizer._optimizer_step_pre_hooks))
+            return plain_step(model, batch, objective, optimizer)
+
+        run(network(), *data(), step=step, epochs=1)
+        assert set(hooks) == {0}
+
     @pytest.mark.parametrize(("interval", "steps"), [("epoch", 3), ("step", 18)])
     def test_scheduler(self, interval, steps):
         x, y = data()
@@ -265,6 +275,9 @@ class TestLoop:
             ({"monitor": "accuracy"}, "monitor='accuracy' is unknown"),
             ({"precision": "16-mixed"}, "precision='16-mixed' is not supported"),
             ({"checkpoint_every": 5}, "needs checkpoint"),
+            ({"patience": 0}, "patience must be at least 1"),
+            ({"clip_norm": 0.0}, "clip_norm must be above 0"),
+            ({"clip_norm": -1.0}, "clip_norm must be above 0"),
             ({"loader": BatchLoader((torch.ones(3, 4), torch.ones(3)), 4, drop_last=True)}, "no batch"),
             ({"validation": []}, "validation loader gives no batch"),
         ],

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from metabalance import MetaBalanceClassifier
-from metabalance.estimator import MLP
+from metabalance.networks import MLP
 from metabalance.recipes import RECIPES
 
 X, Y = make_classification(700, n_features=6, n_informative=4, weights=[0.9], class_sep=1.5, random_state=0)

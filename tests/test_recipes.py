@@ -1,10 +1,13 @@
 """Recipes: every one trains, knows the prior its scores are calibrated to, and gives the same steps."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from metabalance.engine import fit
+from metabalance.optimize import PRESETS
 from metabalance.recipes import RECIPES, Plan, Task, get_recipe, recipe_options, stream
 
 torch.manual_seed(0)
@@ -79,6 +82,50 @@ def test_training_priors():
     np.testing.assert_allclose(RECIPES["logit_adjustment"](task(), tau=0.0).training_prior, natural)
 
 
+class Shares(torch.nn.Module):
+    """Sees no input: all it can learn is the share of each class."""
+
+    def __init__(self):
+        super().__init__()
+        self.bias = torch.nn.Parameter(torch.zeros(2, dtype=torch.float64))
+
+    def forward(self, inputs):
+        return self.bias.expand(len(inputs), 2)
+
+
+MAKES_ROWS = {"smote", "borderline_smote", "svm_smote", "adasyn", "smote_enn", "cluster_centroids"}
+
+
+@pytest.mark.parametrize("weighted", ["", "classes", "rows and classes"])
+@pytest.mark.parametrize("name", sorted(set(RECIPES) - {"focal"}))  # not a proper loss: no prior is exact
+def test_a_model_without_inputs_learns_the_training_prior(name, weighted):
+    if "rows" in weighted and name in MAKES_ROWS:
+        pytest.skip("new rows have no weight")
+    one = task()
+    if "classes" in weighted:
+        one = task(class_weight=torch.tensor([0.5, 2.0], dtype=torch.float64))
+    if "rows" in weighted:
+        weight = torch.rand(N, generator=torch.Generator().manual_seed(0)) + TARGET
+        one = replace(one, weight=weight / weight.mean())
+    plan, model = RECIPES[name](one), Shares()
+    batches = []
+    for epoch in range(10):
+        plan.loader.set_epoch(epoch)
+        batches += list(plan.loader)
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=50, line_search_fn="strong_wolfe")
+
+    def closure():
+        optimizer.zero_grad()
+        rows = sum(len(batch[1]) for batch in batches)
+        loss = sum(plan.objective(model, batch) * len(batch[1]) for batch in batches) / rows
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    # Random draws of classes are the one thing that leaves more than rounding and unfinished passes.
+    np.testing.assert_allclose(model.bias.softmax(0).detach(), plan.training_prior, atol=0.02)
+
+
 def test_class_weight_moves_the_prior_of_every_stream():
     doubled = task(class_weight=torch.tensor([1.0, 2.0], dtype=torch.float64))
     np.testing.assert_allclose(RECIPES["erm"](doubled).training_prior, [0.9 / 1.1, 0.2 / 1.1])
@@ -99,27 +146,44 @@ def test_class_weight_recipe_with_equal_weights_is_erm():
 
 def test_the_two_streams_of_metabalance_are_balanced_each_its_own_way():
     plan = RECIPES["metabalance"](task(), inner="random_under", outer="natural")
-    loader, _, _ = stream(task(), "random_under")
-    assert torch.cat([batch[1] for batch in loader]).float().mean() == 0.5
+    inner = torch.cat([batch[1] for batch in plan.step.inner_loader])
+    assert inner.bincount().tolist() == [MINORITY, MINORITY]
+    outer = torch.cat([batch[1] for batch in plan.loader])  # ten batches: one pass
+    assert outer.bincount().tolist() == [N - MINORITY, MINORITY]
     np.testing.assert_allclose(plan.training_prior, [0.9, 0.1])
 
 
 def test_a_meta_set_is_held_out_of_the_inner_stream():
-    plan = RECIPES["metabalance"](task(), meta_set=0.2)
-    meta = torch.cat([batch[1] for batch in plan.loader])
-    assert set(meta.bincount().tolist())
-    assert meta.bincount()[0] == meta.bincount()[1]
+    plan = RECIPES["metabalance"](task(inputs=torch.arange(float(N))[:, None]), meta_set=0.2)
+    judged = {int(row) for batch in plan.loader for row in batch[0]}
+    trained = {int(row) for batch in plan.step.inner_loader for row in batch[0]}
+    assert len(judged) == 24  # 0.2 * 60 of each class
+    assert TARGET[list(judged)].bincount().tolist() == [12, 12]
+    assert judged | trained == set(range(N))
+    assert not judged & trained
+    np.testing.assert_allclose(plan.training_prior, [0.5, 0.5])
 
 
-@pytest.mark.parametrize("preset", ["credit_card", "loan_default", "cifar"])
-def test_presets_carry_the_published_settings(preset):
-    plan = RECIPES["metabalance"](task(), preset=preset)
-    assert plan.epochs in (100, 350)
-    optimizer = plan.optimizer([torch.nn.Parameter(torch.zeros(1))])
-    group = optimizer.param_groups[0]
-    assert group["nesterov"]
-    assert group["momentum"] == 0.9
-    assert group["weight_decay"] == 5e-4
+@pytest.mark.parametrize("name", ["credit_card", "loan_default", "cifar"])
+def test_presets_carry_the_published_settings(name):
+    plan, preset = RECIPES["metabalance"](task(), preset=name, order=2), PRESETS[name]
+    assert plan.epochs == preset.epochs
+    group = plan.optimizer([torch.nn.Parameter(torch.zeros(1))]).param_groups[0]
+    for setting in ("lr", "momentum", "nesterov", "weight_decay"):
+        assert group[setting] == getattr(preset, setting)
+    assert plan.step.inner_loader.batch_size == preset.inner_batch
+    assert len(next(iter(plan.loader))[1]) == preset.outer_batch
+    assert plan.step.settings == {
+        "order": 2,
+        **{setting: getattr(preset, setting) for setting in ("inner_lr", "accumulate", "leak")},
+    }
+    assert (plan.scheduler is not None) == (name == "cifar")
+
+
+@pytest.mark.parametrize("option", [{"leak": 0.5}, {"inner": "smote"}, {"accumulate": 2}])
+def test_an_option_that_a_preset_sets_is_refused(option):
+    with pytest.raises(ValueError, match=f"'credit_card' sets {next(iter(option))} itself"):
+        RECIPES["metabalance"](task(), preset="credit_card", **option)
 
 
 def test_refusals():

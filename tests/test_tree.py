@@ -18,6 +18,7 @@ ALLOWED = {
     "checkpoint": set(),
     "methods": set(),
     "": set(),
+    "networks": set(),
     "data": {"counts"},
     "sample": {"counts"},
     "weigh": {"counts", "bilevel"},
@@ -26,10 +27,11 @@ ALLOWED = {
     "optimize": {"counts", "bilevel"},
     "adjust": {"counts", "data"},
     "judge": {"counts"},
-    "engine": {"checkpoint", "counts"},
+    "run": {"checkpoint"},
+    "engine": {"counts", "run"},
     "recipes": {"counts", "data", "sample", "weigh", "loss", "represent", "optimize", "engine", "methods"},
-    "estimator": {"counts", "data", "adjust", "judge", "engine", "recipes"},
-    "study": {"", "counts", "data", "adjust", "judge", "methods", "estimator", "recipes"},
+    "estimator": {"counts", "data", "adjust", "judge", "engine", "networks", "recipes"},
+    "study": {"", "counts", "data", "adjust", "judge", "methods", "networks", "estimator", "recipes"},
     "cli": {"", "data", "methods", "study"},
 }
 

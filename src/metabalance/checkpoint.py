@@ -17,9 +17,8 @@ _FORMAT = "metabalance-fit-1"
 def save(path: str | os.PathLike, content: dict[str, Any], verify: bool = False) -> None:
     """Writes ``content`` (tensors, numbers, strings, and lists, tuples and dictionaries of them) to ``path``.
 
-    It goes to a neighbouring file first, which then takes the place of the old one in one step: a run killed
-        at
-    any moment leaves the old file or the new one.
+    It goes to a neighbouring file first, which then takes the place of the old one in one step: a run
+    killed at any moment leaves the old file or the new one.
 
     Args:
         path: The file; its folder is made if need be.

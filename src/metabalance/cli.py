@@ -14,7 +14,29 @@ import typer
 
 from metabalance import __version__
 
+
+class _Commands(typer.core.TyperGroup):
+    """Wrong usage is one line on stderr, like all other bad input, instead of typer's framed page."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        standalone_mode = kwargs.pop("standalone_mode", True)
+        try:
+            status = super().main(*args, **(kwargs | {"standalone_mode": False}))
+        except Exception as error:
+            if not (standalone_mode and hasattr(error, "format_message")):
+                raise
+            if error.format_message():  # empty when the help was asked for by giving nothing
+                command = getattr(getattr(error, "ctx", None), "command_path", "metabalance")
+                message = error.format_message().rstrip(".")
+                _say(f"error: {message[:1].lower()}{message[1:]}; {command} --help tells what is allowed")
+            sys.exit(INPUT_ERROR)
+        if standalone_mode:
+            sys.exit(status if isinstance(status, int) else 0)
+        return status
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="metabalance",
     help="Deep learning for imbalanced data: find the remedy that works on your table, train it, ship it.",
     no_args_is_help=True,
@@ -37,8 +59,23 @@ def _guarded(command: Callable) -> Callable:
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt:
-            _say("Interrupted. Finished fits are kept: run the same command again to go on.")
+            kept = "Finished fits are kept: run the same command again to go on."
+            _say(
+                f"Interrupted. {kept if command.__name__ in ('compare', 'demo') else 'Nothing was written.'}"
+            )
             raise typer.Exit(INTERRUPTED) from None
+        except MemoryError:
+            _say("error: the table does not fit into memory; use fewer rows or columns, or a larger machine")
+            raise typer.Exit(INPUT_ERROR) from None
+        except BrokenPipeError:  # the reader of a pipe has had enough: typer ends quietly
+            raise
+        except OSError as error:
+            # What is foreseen names a cure; this is the rest: a full disk, a folder taken away.
+            if error.strerror is None:
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            _say(f"error: {where}{error.strerror}; check the disk and the permissions, then run again")
+            raise typer.Exit(INPUT_ERROR) from None
         except (ValueError, KeyError) as error:
             if not _is_input_error(error):
                 raise
@@ -104,7 +141,8 @@ def compare(
     recipes: Annotated[
         str | None,
         typer.Option(
-            help="a,b(option=value),c(option=v1|v2): several values are tuned on the validation part."
+            help="What to compare, e.g. smote, focal(gamma=2), erm(lr=0.001|0.01), with commas between; several "
+            "values are tuned on the validation part. By default eleven."
         ),
     ] = None,
     folds: Annotated[int, typer.Option(help="Folds of each repetition.", min=2)] = 5,
@@ -207,13 +245,17 @@ def predict(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     header: HeaderOption = True,
     delimiter: DelimiterOption = None,
+    prefix: Annotated[
+        str, typer.Option(help="Put before the names of the added columns.", show_default=False)
+    ] = "",
 ) -> None:
     """Score new rows with a saved model: calibrated probabilities and decisions."""
     from metabalance.study.commands import predict_command
 
     predict_command(
-        model=model, data=data, out=out, prior=prior, overwrite=overwrite, header=header, delimiter=delimiter
-    )
+        model=model, data=data, out=out, prior=prior, overwrite=overwrite, header=header, delimiter=delimiter,
+        prefix=prefix,
+    )  # fmt: skip
 
 
 @app.command()

@@ -43,7 +43,10 @@ def class_counts(target: Any, num_classes: int | None = None, sample_weight: Any
     >>> class_counts([0, 0, 0, 1])
     tensor([3., 1.], dtype=torch.float64)
     """
-    given = torch.as_tensor(np.asarray(target) if not isinstance(target, Tensor) else target).reshape(-1)
+    given = target if isinstance(target, Tensor) else np.asarray(target)
+    if isinstance(given, np.ndarray) and given.dtype.kind not in "biuf":
+        raise ValueError(f"class indices are whole numbers, not {given.dtype}; encode the labels first")
+    given = torch.as_tensor(given).reshape(-1)
     y = given.long()
     if given.is_floating_point() and bool((given != y).any()):
         raise ValueError(

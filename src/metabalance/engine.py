@@ -4,27 +4,20 @@ Slots: the loader (and through it the sampler), the objective, its penalties, th
 validation every part's ``update(**report)`` is called.
 """
 
-import math
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metabalance import checkpoint as checkpoints
+from metabalance.run import Bar, History, Run, ready_fabric, to_device
 
 __all__ = ["History", "Objective", "evaluate", "fit", "plain_step"]
-
-_ROW = ("epoch", "train_loss", "loss", "monitor")
 
 
 class Objective(nn.Module):
@@ -104,28 +97,6 @@ def plain_step(
     return loss.detach()
 
 
-@dataclass
-class History:
-    """The record of a run.
-
-    Attributes:
-        epochs: One dictionary an epoch: ``epoch`` (from 0), ``train_loss`` and, with validation, ``loss``,
-            ``recall`` (a list, NaN for absent classes), ``monitor``.
-        best_epoch: The epoch whose weights were kept; ``None`` without selection.
-        best_value: The monitored value of that epoch.
-        stopped: ``"finished"``, ``"early"`` or ``"deadline"``.
-        seconds: Time spent, that before an interruption included.
-        note: Why no epoch was selected, if validation was given and could not be trusted.
-    """
-
-    epochs: list[dict[str, Any]] = field(default_factory=list)
-    best_epoch: int | None = None
-    best_value: float | None = None
-    stopped: str = "finished"
-    seconds: float = 0.0
-    note: str = ""
-
-
 def evaluate(
     model: nn.Module,
     loader: Iterable[Sequence[Any]],
@@ -158,7 +129,7 @@ def evaluate(
     try:
         with torch.no_grad():
             for batch in loader:
-                inputs, *rest = _to(batch, device)
+                inputs, *rest = to_device(batch, device)
                 parts.append((model(inputs), *rest))
     finally:
         for module, training in modes:
@@ -276,11 +247,18 @@ def fit(
         )
     if checkpoint_every is not None and (checkpoint is None or checkpoint_every < 1):
         raise ValueError("checkpoint_every is a number of steps, at least 1, and needs checkpoint, a file")
-    fabric = _fabric(fabric, precision)
+    if patience is not None and patience < 1:
+        raise ValueError(
+            f"patience must be at least 1 epoch, or None to never stop, but {patience} was given"
+        )
+    if clip_norm is not None and not clip_norm > 0:
+        # torch would scale by a negative number without a word, and climb.
+        raise ValueError(f"clip_norm must be above 0, or None for no clipping, but {clip_norm} was given")
+    fabric = ready_fabric(fabric, precision)
     fabric.to_device(model)
     if isinstance(objective, nn.Module):
         objective.to(fabric.device)
-    run = _Run(
+    run = Run(
         model=model,
         # The strategy's own wrapper (DDP, or none) and one autocast context around the step: Fabric's wrapper
         # converts every tensor of every call, which a small network would feel.
@@ -299,292 +277,46 @@ def fit(
     )
     run.resume()
     history = run.history
-    clip = _clip(optimizer, clip_norm)
-    bar = _Bar(epochs) if progress and fabric.is_global_zero else nullcontext()
+    bar = Bar(epochs) if progress and fabric.is_global_zero else nullcontext()
     watchers = [watcher for watcher in (callback, bar) if callable(watcher)]
-    try:
-        with bar:
-            while run.epoch < epochs and history.stopped != "early" and run.train_epoch():
-                report: dict[str, Any] = {"epoch": run.epoch, "train_loss": run.train_loss()}
-                if validation is None:
-                    report["loss"] = report["train_loss"]
-                else:
-                    with fabric.autocast():
-                        report |= evaluate(model, validation, None if isinstance(monitor, str) else monitor)
-                    report.setdefault("monitor", report["loss"])
-                    # Running statistics differ between processes: all must decide by the same figures.
-                    report = fabric.broadcast(report)
-                    run.select(report, greater_is_better and callable(monitor), min_positives, patience)
-                for part in parts:
-                    if hasattr(part, "update"):
-                        part.update(**report)
-                run.finish_epoch(report)
-                for watcher in watchers:
-                    watcher(history.epochs[-1])
-    finally:
-        clip.remove()
+    with bar, _clipping(optimizer, clip_norm):
+        while run.epoch < epochs and history.stopped != "early" and run.train_epoch():
+            report: dict[str, Any] = {"epoch": run.epoch, "train_loss": run.train_loss()}
+            if validation is None:
+                report["loss"] = report["train_loss"]
+            else:
+                with fabric.autocast():
+                    report |= evaluate(model, validation, None if isinstance(monitor, str) else monitor)
+                report.setdefault("monitor", report["loss"])
+                # Running statistics differ between processes: all must decide by the same figures.
+                report = fabric.broadcast(report)
+                run.select(report, greater_is_better and callable(monitor), min_positives, patience)
+            for part in parts:
+                if hasattr(part, "update"):
+                    part.update(**report)
+            run.finish_epoch(report)
+            for watcher in watchers:
+                watcher(history.epochs[-1])
     if run.best is not None:
         model.load_state_dict(run.best)
     return history
 
 
-@dataclass
-class _Run:
-    """A fit in progress: the objects at work, and what a checkpoint holds besides their own states."""
-
-    model: nn.Module
-    wrapped: nn.Module
-    loader: Any
-    objective: Any
-    optimizer: torch.optim.Optimizer
-    step: Any
-    parts: Sequence[Any]
-    scheduler: Any
-    each_step: bool
-    fabric: Any
-    path: str | os.PathLike | None
-    every: int | None
-    deadline: float | None
-    history: History = field(default_factory=History)
-    epoch: int = 0
-    batch: int = 0  # batches of this epoch that are done
-    steps: int = 0
-    loss_sum: Any = 0.0
-    rows: int = 0
-    best: dict[str, Tensor] | None = None
-    # Of the epoch's start: a DataLoader draws its order then, and resuming must draw the same one.
-    random_then: dict[str, Any] | None = None
-    random_now: dict[str, Any] | None = None
-    verified: bool = False
-
-    def train_epoch(self) -> bool:
-        """Takes the rest of this epoch's steps; False if the deadline came first."""
-        self.history.stopped = "finished"
-        self.model.train()
-        clock = time.monotonic()
-        for batch in self._batches():
-            with self.fabric.autocast():
-                loss = self.step(self.wrapped, batch, self.objective, self.optimizer)
-            if self.scheduler is not None and self.each_step:
-                self.scheduler.step()
-            rows = len(batch[1])
-            self.loss_sum = self.loss_sum + loss.detach() * rows
-            self.rows += rows
-            self.batch += 1
-            self.steps += 1
-            late = self.deadline is not None and self.fabric.broadcast(time.monotonic() >= self.deadline)
-            if late or (self.every and self.steps % self.every == 0):
-                now = time.monotonic()
-                self.history.seconds += now - clock
-                self.history.stopped = "deadline" if late else "finished"
-                clock = now
-                self.save()
-            if late:
-                return False
-        if not self.batch:
-            raise ValueError("the training loader gives no batch")
-        self.history.seconds += time.monotonic() - clock
-        return True
-
-    def train_loss(self) -> float:
-        """Mean loss of the epoch's rows, each at the weights of its own step, over all processes."""
-        sums = torch.stack([self.loss_sum, self.loss_sum.new_tensor(self.rows)])
-        loss_sum, rows = self.fabric.all_reduce(sums, reduce_op="sum").tolist()
-        loss = loss_sum / rows
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"the training loss became {loss} in epoch {self.epoch}; lower the learning rate, set "
-                "clip_norm, or look for extreme values in the inputs"
-            )
-        return loss
-
-    def select(self, report: dict[str, Any], greater: bool, min_positives: int, patience: int | None) -> None:
-        """Keeps this epoch's weights if they are the best so far."""
-        fewest = int(report["support"].min())
-        if fewest < min_positives:
-            self.history.note = (
-                f"no epoch was selected: the validation set has {fewest} rows of its smallest class, and "
-                f"min_positives={min_positives}"
-            )
-            return
-        value, best = report["monitor"], self.history.best_value
-        if not math.isnan(value) and (best is None or (value > best if greater else value < best)):
-            self.history.best_epoch, self.history.best_value = self.epoch, value
-            # Buffers too: running statistics belong to the weights they were taken with.
-            self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-        last = self.history.best_epoch
-        if patience is not None and last is not None and self.epoch - last >= patience:
-            self.history.stopped = "early"
-
-    def finish_epoch(self, report: dict[str, Any]) -> None:
-        """Writes the history's row and the checkpoint, and turns to the next epoch."""
-        if self.scheduler is not None and not self.each_step:
-            self.scheduler.step()
-        row: dict[str, Any] = {key: report[key] for key in _ROW if key in report}
-        if "recall" in report:
-            row["recall"] = report["recall"].tolist()
-        self.history.epochs.append(row)
-        self.epoch += 1
-        self.batch, self.loss_sum, self.rows = 0, 0.0, 0
-        self.save()
-
-    def _batches(self) -> Iterator[tuple[Any, ...]]:
-        for owner in (self.loader, getattr(self.loader, "sampler", None)):
-            set_epoch = getattr(owner, "set_epoch", None)
-            if set_epoch is not None:
-                set_epoch(self.epoch)
-                break
-        device, generators = self.fabric.device, _generators(self.loader)
-        skip = 0 if hasattr(self.loader, "load_state_dict") else self.batch
-        state = self.random_then if skip else self.random_now
-        if state is not None:
-            checkpoints.set_random_state(state, generators, device)
-        if self.path is not None and not self.batch:
-            self.random_then = checkpoints.random_state(generators, device)
-        iterator = iter(self.loader)
-        for _ in range(skip):
-            next(iterator)
-        if skip and self.random_now is not None:
-            checkpoints.set_random_state(self.random_now, generators, device)
-        self.random_now = None
-        for batch in iterator:
-            yield _to(batch, device)
-
-    def _stateful(self) -> dict[str, Any]:
-        """Everything with a state of its own that all processes share."""
-        named = {"model": self.model, "optimizer": self.optimizer, "scheduler": self.scheduler}
-        named |= {"objective": self.objective, "loader": self.loader}
-        named |= {f"part {i}": part for i, part in enumerate(self.parts)}
-        return {name: item for name, item in named.items() if hasattr(item, "load_state_dict")}
-
-    def save(self) -> None:
-        """Writes the checkpoint, if there is to be one."""
-        if self.path is None:
-            return
-        # What each process has of its own: random numbers, and a step's half-finished work.
-        own = {
-            "then": self.random_then,
-            "now": checkpoints.random_state(_generators(self.loader), self.fabric.device),
-            "step": self.step.state_dict() if hasattr(self.step, "load_state_dict") else None,
-            "loss_sum": self.loss_sum,
-            "rows": self.rows,
-        }
-        ranks: list[Any] = [own]
-        if self.fabric.world_size > 1:
-            ranks = [None] * self.fabric.world_size
-            dist.all_gather_object(ranks, own)
-        if self.fabric.is_global_zero:
-            content = {
-                "length": len(self.loader) if hasattr(self.loader, "__len__") else None,
-                "states": {name: item.state_dict() for name, item in self._stateful().items()},
-                "ranks": ranks,
-                "history": vars(self.history),
-                "counters": {"epoch": self.epoch, "batch": self.batch, "steps": self.steps},
-                "best": self.best,
-            }
-            checkpoints.save(self.path, content, verify=not self.verified)
-            self.verified = True
-        self.fabric.barrier()
-
-    def resume(self) -> None:
-        """Takes over a checkpoint, if there is one."""
-        if self.path is None or not Path(self.path).exists():
-            return
-        content = checkpoints.load(self.path)
-        length = len(self.loader) if hasattr(self.loader, "__len__") else None
-        stateful = self._stateful()
-        try:
-            if content["length"] != length or len(content["ranks"]) != self.fabric.world_size:
-                raise ValueError("another number of batches or processes")
-            if content["states"].keys() != stateful.keys():
-                raise ValueError("other parts")
-            for name, item in stateful.items():
-                item.load_state_dict(content["states"][name])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise ValueError(
-                f"{os.fspath(self.path)} was written by another run ({reason}); delete it to start anew, or "
-                "name another file"
-            ) from error
-        own = content["ranks"][self.fabric.global_rank]
-        self.random_then, self.random_now = own["then"], own["now"]
-        self.loss_sum, self.rows = own["loss_sum"], own["rows"]
-        if isinstance(self.loss_sum, Tensor):
-            self.loss_sum = self.loss_sum.to(self.fabric.device)
-        if own["step"] is not None:
-            self.step.load_state_dict(own["step"])
-        self.history = History(**content["history"])
-        self.epoch, self.batch, self.steps = (
-            content["counters"][name] for name in ("epoch", "batch", "steps")
-        )
-        self.best = content["best"]
-
-
-class _Bar:
-    """A progress bar over epochs, on rich."""
-
-    def __init__(self, epochs: int) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        self.bar = Progress(console=Console(stderr=True), transient=True)
-        self.task = self.bar.add_task("training", total=epochs)
-
-    def __enter__(self) -> "_Bar":
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-    def __call__(self, row: dict[str, Any]) -> None:
-        figure = row.get("monitor", row["loss"])
-        self.bar.update(
-            self.task, completed=row["epoch"] + 1, description=f"epoch {row['epoch']}: {figure:.4g}"
-        )
-
-
-def _fabric(fabric: Any, precision: str | None) -> Any:
-    if fabric is None:
-        if precision not in (None, "32-true", "bf16-mixed"):
-            raise ValueError(
-                f"precision={precision!r} is not supported; use None, '32-true' or 'bf16-mixed' (a float64 "
-                "model is trained in float64 without being asked)"
-            )
-        from lightning_fabric import Fabric
-
-        options: dict[str, Any] = {"accelerator": "auto", "devices": 1, "precision": precision}
-        return Fabric(**options)
-    if precision is not None:
-        raise ValueError("precision is the fabric's own when one is given; leave it out here")
-    if getattr(fabric.strategy.precision, "scaler", None) is not None:
-        raise ValueError(
-            "precision '16-mixed' needs its losses scaled, which a step does not do; use 'bf16-mixed'"
-        )
-    return fabric
-
-
-def _clip(optimizer: torch.optim.Optimizer, norm: float | None) -> Any:
-    """Installs clipping before each of the optimizer's steps, whoever takes them; ``remove()`` ends it."""
+@contextmanager
+def _clipping(optimizer: torch.optim.Optimizer, norm: float | None) -> Iterator[None]:
+    """Inside the block gradients are clipped before each of the optimizer's steps, whoever takes them."""
+    if norm is None:
+        yield
+        return
 
     def before(opt: torch.optim.Optimizer, *_: Any) -> None:
-        if norm is not None:
-            nn.utils.clip_grad_norm_([p for group in opt.param_groups for p in group["params"]], norm)
+        nn.utils.clip_grad_norm_([p for group in opt.param_groups for p in group["params"]], norm)
 
-    return optimizer.register_step_pre_hook(before)
-
-
-def _generators(loader: Any) -> list[torch.Generator]:
-    owned = [getattr(owner, "generator", None) for owner in (loader, getattr(loader, "sampler", None))]
-    return [generator for generator in owned if isinstance(generator, torch.Generator)]
-
-
-def _to(batch: Sequence[Any], device: torch.device) -> tuple[Any, ...]:
-    if device.type == "cpu":
-        return tuple(batch)
-    from lightning_fabric.utilities import move_data_to_device
-
-    return tuple(move_data_to_device(item, device) for item in batch)
+    hook = optimizer.register_step_pre_hook(before)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _last_linear(model: Any) -> nn.Linear:

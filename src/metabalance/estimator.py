@@ -25,10 +25,12 @@ from torch import Tensor, nn
 from metabalance import engine
 from metabalance.adjust.prior import shift_prior
 from metabalance.counts import class_counts, class_weights
+from metabalance.data.arrays import as_tensor, is_mixed, merged, without_zero_weights
 from metabalance.judge.metrics import get_metric
+from metabalance.networks import MLP
 from metabalance.recipes import Plan, Task, get_recipe, recipe_options
 
-__all__ = ["MLP", "MetaBalanceClassifier"]
+__all__ = ["MetaBalanceClassifier"]
 
 # Tables up to this many batches are searched for equal rows: they may turn out to be a single batch.
 MERGED_BATCHES = 16
@@ -37,29 +39,6 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": torch.optim.AdamW,
     "sgd": lambda params, **kw: torch.optim.SGD(params, momentum=0.9, nesterov=True, **kw),
 }
-
-
-class MLP(nn.Sequential):
-    """A multi-layer perceptron with ReLU: ``(B, D) -> (B, C)``.
-
-    Args:
-        num_features: D.
-        num_classes: C.
-        hidden: Widths of the hidden layers.
-        dropout: Probability of dropping a hidden unit.
-    """
-
-    def __init__(
-        self, num_features: int, num_classes: int, hidden: Sequence[int] = (64, 64), dropout: float = 0.0
-    ) -> None:
-        layers: list[nn.Module] = []
-        width = num_features
-        for size in hidden:
-            layers += [nn.Linear(width, size), nn.ReLU()]
-            if dropout:
-                layers.append(nn.Dropout(dropout))
-            width = size
-        super().__init__(*layers, nn.Linear(width, num_classes))
 
 
 class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
@@ -206,7 +185,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         X, y = self._validated(X, y)
         check_classification_targets(y)
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=np.float64)
-        X, y, weight = _without_zero_weights(X, y, weight)
+        X, y, weight = without_zero_weights(X, y, weight)
         self.classes_, target = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
@@ -214,12 +193,12 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             )
         X, target, weight, kept_out = self._hold_out(X, target, weight, seed, validation_data)
         if not hasattr(X, "columns") and len(target) <= MERGED_BATCHES * self.batch_size:
-            merged = _merged(X, target, np.ones(len(target)) if weight is None else weight)
-            if len(merged[1]) <= self.batch_size:
-                X, target, weight = merged
+            together = merged(X, target, np.ones(len(target)) if weight is None else weight)
+            if len(together[1]) <= self.batch_size:
+                X, target, weight = together
 
         self.preprocessor_ = self._preprocessor(X)
-        inputs = _tensor(X if self.preprocessor_ is None else self.preprocessor_.fit_transform(X))
+        inputs = as_tensor(X if self.preprocessor_ is None else self.preprocessor_.fit_transform(X))
         labels = torch.from_numpy(np.asarray(target)).long()
         num_classes = len(self.classes_)
         counts = class_counts(labels, num_classes, weight)
@@ -229,7 +208,9 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             labels,
             num_classes,
             None if weight is None else torch.as_tensor(weight / weight.mean(), dtype=inputs.dtype),
-            None if self.class_weight is None else _average_one(torch.as_tensor(self.class_weight_), counts),
+            None
+            if self.class_weight is None
+            else _average_one(torch.as_tensor(self.class_weight_), counts),
             self.batch_size,
             seed,
         )
@@ -238,7 +219,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         if kept_out is not None:
             rows, held_target = kept_out
             rows = rows if self.preprocessor_ is None else self.preprocessor_.transform(rows)
-            validation = [(_tensor(rows, inputs.dtype), torch.from_numpy(np.asarray(held_target)).long())]
+            validation = [(as_tensor(rows, inputs.dtype), torch.from_numpy(np.asarray(held_target)).long())]
 
         # Global random state (initial weights, dropout) is the estimator's own for the time of the fit.
         with torch.random.fork_rng(devices=[]):
@@ -328,7 +309,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         if self.preprocessor_ is not None:
             rows = self.preprocessor_.transform(rows)
         dtype = next((p.dtype for p in self.module_.parameters()), torch.float32)
-        inputs = _tensor(rows, dtype)
+        inputs = as_tensor(rows, dtype)
         with torch.inference_mode():
             return torch.cat([self.module_(part) for part in inputs.split(65_536)])
 
@@ -366,7 +347,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
     def _validated(self, X: Any, y: Any = "no_validation") -> Any:
         """Arrays are checked as scikit-learn does; data frames of mixed columns keep their types."""
         reset = not isinstance(y, str)
-        if not _is_mixed(X):
+        if not is_mixed(X):
             return validate_data(
                 self,
                 X,
@@ -454,47 +435,3 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
 def _average_one(weights: Tensor, counts: Tensor) -> Tensor:
     """Class weights scaled so that rows weigh one on average: a learning rate then means the same with any."""
     return weights * (counts.sum() / (counts * weights).sum())
-
-
-def _is_mixed(X: Any) -> bool:
-    """Whether X is a data frame with a column that is not a number."""
-    if not hasattr(X, "columns") or not hasattr(X, "dtypes"):
-        return False
-    import narwhals as nw
-
-    schema = nw.from_native(X, eager_only=True).schema
-    return not all(dtype.is_numeric() for dtype in schema.values())
-
-
-def _tensor(rows: Any, dtype: torch.dtype | None = None) -> Tensor:
-    array = np.ascontiguousarray(np.asarray(rows))
-    if array.dtype not in (np.float32, np.float64):
-        array = array.astype(np.float32)
-    if not array.flags.writeable:  # a memory map, say; torch warns of those
-        array = array.copy()
-    tensor = torch.from_numpy(array)
-    return tensor if dtype is None else tensor.to(dtype)
-
-
-def _without_zero_weights(X: Any, y: np.ndarray, weight: np.ndarray | None) -> tuple[Any, np.ndarray, Any]:
-    if weight is None:
-        return X, y, None
-    if (weight < 0).any():
-        raise ValueError(f"sample_weight must not be negative, but it holds {weight.min()}")
-    keep = weight > 0
-    if keep.all():
-        return X, y, weight
-    return (X.iloc[keep] if hasattr(X, "iloc") else X[keep]), y[keep], weight[keep]
-
-
-def _merged(
-    X: np.ndarray, target: np.ndarray, weight: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Equal rows become one with their summed weight, in sorted order.
-
-    In full-batch training this changes nothing but the order of a sum; so that a weight of k and k copies
-    also round alike, both are brought to the same form.
-    """
-    keys = np.column_stack([target.astype(X.dtype), X])
-    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    return X[first], target[first], np.bincount(inverse.reshape(-1), weights=weight)

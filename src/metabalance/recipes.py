@@ -5,8 +5,9 @@ the class prior that its raw scores are calibrated to, so that probabilities can
 source prior afterwards. ``RECIPES`` is built from this module's functions: defining one registers it.
 """
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -25,7 +26,7 @@ from metabalance.loss import (
     LogitAdjustedLoss,
     WeightedCrossEntropy,
 )
-from metabalance.optimize import PRESETS, MetaBalanceStep, hold_out_meta_set
+from metabalance.optimize import PRESETS, MetaBalanceStep, Preset, hold_out_meta_set
 from metabalance.sample import (
     RESAMPLERS,
     ClassBalancedSampler,
@@ -275,30 +276,34 @@ def metabalance(
         accumulate: Look-aheads averaged per update, the paper's M.
         leak: Coefficient of the inner loss at the base weights.
         meta_set: Holds out this multiple of the rarest class's size from *every* class, and judges on these
-            rows alone (the paper's variant with a separate meta set).
-        preset: ``credit_card``, ``loan_default`` or ``cifar``: the paper's own settings, optimiser and epochs included.
+            rows alone (the paper's variant with a separate meta set); ``outer`` then plays no part.
+        preset: ``credit_card``, ``loan_default`` or ``cifar``: the paper's own streams, settings, optimiser and
+            epochs. Of the other options only ``order`` and ``meta_set`` go with it.
+
+    Raises:
+        ValueError: An unknown stream or preset, or an option that the preset sets itself.
     """
-    settings: dict[str, Any] = {"inner_lr": inner_lr, "order": order, "accumulate": accumulate, "leak": leak}
+    settings: dict[str, Any] = {
+        "inner": inner,
+        "outer": outer,
+        "inner_lr": inner_lr,
+        "accumulate": accumulate,
+        "leak": leak,
+    }
     batch_in = batch_out = task.batch_size
     published: dict[str, Any] = {}
     if preset is not None:
         p = _tabular_preset(preset)
-        inner, outer, batch_in, batch_out = p.inner, p.outer, p.inner_batch, p.outer_batch
-        settings = {
-            "inner_lr": p.inner_lr, "order": order, "accumulate": p.accumulate, "leak": p.leak,
-        }  # fmt: skip
-        published = {
-            "epochs": p.epochs,
-            "optimizer": partial(
-                torch.optim.SGD,
-                lr=p.lr,
-                momentum=p.momentum,
-                nesterov=p.nesterov,
-                weight_decay=p.weight_decay,
-            ),
-        }
+        defaults = recipe_options("metabalance")
+        both = [name for name, value in settings.items() if value != defaults[name]]
+        if both:
+            raise ValueError(f"the preset {preset!r} sets {both[0]} itself; leave one of the two out")
+        settings = {name: getattr(p, name) for name in settings}
+        batch_in, batch_out = p.inner_batch, p.outer_batch
+        published = {"epochs": p.epochs, "optimizer": _optimizer(p)}
         if p.schedule.startswith("cosine"):
             published["scheduler"] = torch.optim.lr_scheduler.CosineAnnealingLR
+    inner, outer = settings.pop("inner"), settings.pop("outer")
     judged = task
     if meta_set is not None:
         rest, meta = hold_out_meta_set(task.target, meta_set, seed=task.seed)
@@ -307,34 +312,34 @@ def metabalance(
     # Different seeds: the two streams must not draw the same rows side by side.
     inner_loader, _, inner_notes = stream(task, inner, batch_size=batch_in, seed=2 * task.seed)
     outer_loader, prior, outer_notes = stream(judged, outer, batch_size=batch_out, seed=2 * task.seed + 1)
+    # The prior is the outer stream's: a leak pulls towards the inner one, the look-ahead pushes away from it,
+    # and what is left of the two is for the calibration on held-out rows.
     return Plan(
         loader=Cycle(outer_loader, steps_per_epoch(task, batch_out)),
         objective=Objective(nn.CrossEntropyLoss(reduction="none")),
         training_prior=prior,
-        step=MetaBalanceStep(inner_loader=inner_loader, **settings),
+        step=MetaBalanceStep(inner_loader=inner_loader, order=order, **settings),
         notes=tuple(dict.fromkeys(inner_notes + outer_notes)),
         **published,
     )
 
 
-def _tabular_preset(name: str) -> Any:
+def _tabular_preset(name: str) -> Preset:
     tabular = [key for key, preset in PRESETS.items() if preset.inner in STREAMS and preset.outer in STREAMS]
     if name not in tabular:
         raise ValueError(f"the preset {name!r} is unknown for tables; use one of {', '.join(tabular)}")
     return PRESETS[name]
 
 
-def _rows(task: Task, index: Any) -> Task:
-    rows = torch.as_tensor(np.asarray(index))
-    return Task(
-        task.inputs[rows],
-        task.target[rows],
-        task.num_classes,
-        None if task.weight is None else task.weight[rows],
-        task.class_weight,
-        task.batch_size,
-        task.seed,
-    )
+def _optimizer(preset: Preset) -> Callable[[Iterable[Tensor]], torch.optim.Optimizer]:
+    settings = {name: getattr(preset, name) for name in ("lr", "momentum", "nesterov", "weight_decay")}
+    return partial(torch.optim.SGD, **settings)
+
+
+def _rows(task: Task, index: np.ndarray) -> Task:
+    rows = torch.from_numpy(index)
+    weight = None if task.weight is None else task.weight[rows]
+    return replace(task, inputs=task.inputs[rows], target=task.target[rows], weight=weight)
 
 
 def _factor(task: Task) -> Tensor:
@@ -370,7 +375,7 @@ RECIPES: dict[str, Callable[..., Plan]] = {
 } | {
     name: _resampling_recipe(name)
     for name in RESAMPLERS
-    if name not in ("none", "simple", "random_over", "random_under")
+    if name not in ("simple", "random_over", "random_under")  # are erm, oversample and undersample above
 }
 
 
@@ -391,7 +396,5 @@ def get_recipe(name: str) -> Callable[..., Plan]:
 
 def recipe_options(name: str) -> dict[str, Any]:
     """The options of a recipe and their defaults."""
-    import inspect
-
     parameters = list(inspect.signature(get_recipe(name)).parameters.values())[1:]
     return {p.name: p.default for p in parameters}

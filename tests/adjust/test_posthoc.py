@@ -67,6 +67,8 @@ def test_tau_is_the_best_of_the_grid_and_the_smallest_of_equals(objective):
     chosen = PosthocLogitAdjustment(PRIOR).fit_tau(z, y, objective, grid=grid)
     assert chosen.tau_ == grid[int(np.argmax(values))]
     assert chosen.tau == 1.0
+    two = y < 2  # two classes are enough to choose by
+    assert PosthocLogitAdjustment(PRIOR, 0.7).fit_tau(z[two], y[two], objective, grid=[0.2]).tau_ == 0.2
     flat = PosthocLogitAdjustment([1, 1, 1]).fit_tau(z, y)
     assert flat.tau_ == 0
 
@@ -95,6 +97,12 @@ def test_one_class_or_no_rows_leave_tau():
 def test_unsound_data_are_refused(z, y, said):
     with pytest.raises(ValueError, match=said):
         PosthocLogitAdjustment(PRIOR).fit_tau(z, y)(z)
+
+
+@pytest.mark.parametrize("tau", [float("nan"), float("inf")])
+def test_tau_is_finite(tau):
+    with pytest.raises(ValueError, match=f"tau must be a finite number, but {tau} was given"):
+        PosthocLogitAdjustment(PRIOR, tau)
 
 
 def test_unknown_objectives_are_refused():

@@ -1,5 +1,7 @@
 """Intervals: identities, naive twins, and the coverage they claim."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -54,6 +56,16 @@ def test_bca_agrees_with_scipy_on_a_skewed_mean():
     plain = bootstrap_interval(mean, x, np.zeros(60), n_boot=5000, stratified=False, method="percentile")
     assert [ours.low, ours.high] == pytest.approx([twin.low, twin.high], abs=0.025)
     assert ours.high > plain.high + 0.01  # the correction moves towards the long tail
+
+
+def test_the_jackknife_of_a_long_table_fits_in_memory():
+    rows = 20_000
+    y = np.arange(rows) % 2
+    tracemalloc.start()
+    bootstrap_interval("accuracy", y, y ^ (np.arange(rows) % 7 == 0), n_boot=20)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40 * 8 * rows  # 200 blocks' weights at once would be five times that
 
 
 def test_the_same_seed_gives_the_same_interval_and_another_another():

@@ -169,6 +169,12 @@ def test_precision_at_k_averages_over_random_orders_of_ties():
     drawn = [y[np.lexsort((rng.random(len(y)), -p))[:k]].mean() for _ in range(4000)]
     assert judge.precision_at_k(p, y, k=k) == pytest.approx(np.mean(drawn), abs=0.01)
     assert judge.precision_at_k([0.9, 0.8, 0.1], [0, 1, 1], k=1) == 0
+    assert judge.precision_at_k([0.9, 0.8, 0.1], [0, 1, 0], k=2) == 0.5  # a single positive is enough
+    for weight in (None, [1, 0.5, 1]):
+        assert (
+            undefined_reason("precision@1", [0.9, 0.8, 0.1], [0, 0, 0], weight)
+            == "the positive class has no rows"
+        )
 
 
 def naive_ece(stated, hit, weight, bins):

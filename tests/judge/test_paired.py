@@ -105,6 +105,12 @@ def test_the_bootstraps_p_value_sides_with_its_interval():
         assert (d.p_value < 0.05) == found == (not d.interval.low <= 0 <= d.interval.high)
 
 
+def test_the_bootstraps_p_value_is_never_zero():
+    y = [0, 0, 0, 1, 1, 1]
+    d = paired_bootstrap("roc_auc", np.array(y), 1.0 - np.array(y), y, n_boot=99)  # 1 - 0 on every resample
+    assert (d.interval.low, d.interval.high, d.p_value) == (1, 1, 2 / 100)
+
+
 def test_undefined_on_one_class():
     d = paired_bootstrap("roc_auc", [0.1, 0.2], [0.2, 0.1], [0, 0], n_boot=10)
     assert np.isnan([d.interval.value, d.p_value]).all()

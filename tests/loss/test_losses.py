@@ -151,6 +151,12 @@ def test_class_balanced_leaves_an_absent_class_out():
     torch.testing.assert_close(loss.weight[[0, 2]], ClassBalancedLoss([10, 1], beta=0.9).weight)
 
 
+@pytest.mark.parametrize("tau", [float("nan"), float("-inf")])
+def test_logit_adjustment_by_a_finite_tau_only(tau):
+    with pytest.raises(ValueError, match=f"tau must be a finite number, but {tau} was given"):
+        LogitAdjustedLoss([70, 20, 10], tau)
+
+
 @pytest.mark.parametrize("tau", [0.5, 1.0, 2.0])
 def test_logit_adjustment_twin(data, tau):
     logits, target = data
@@ -194,6 +200,9 @@ def test_logit_adjusted_minimiser_is_balanced():
 def test_logit_adjustment_treats_an_absent_class_as_seen_once():
     torch.testing.assert_close(
         LogitAdjustedLoss([8, 0, 1]).adjustment, LogitAdjustedLoss([8, 1, 1]).adjustment
+    )
+    torch.testing.assert_close(
+        LogitAdjustedLoss([10, 0, 5]).adjustment, LogitAdjustedLoss([10, 1, 5]).adjustment
     )
     small = LogitAdjustedLoss([0.8, 0, 0.2]).adjustment  # fractions: no count of 1 that would beat them all
     torch.testing.assert_close(small, LogitAdjustedLoss([0.8, 0.2, 0.2]).adjustment)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from metabalance.bilevel import hypergradient
-from metabalance.optimize import PRESETS, MetaBalance, MetaBalanceStep, hold_out_meta_set
+from metabalance.optimize import PRESETS, MetaBalance, MetaBalanceStep, Preset, hold_out_meta_set
 
 
 def cross_entropy(model, batch) -> Tensor:
@@ -538,6 +538,25 @@ def test_presets_hold_the_published_settings() -> None:
     assert all(preset.inner_lr == 0.01 and preset.weight_decay == 5e-4 for preset in PRESETS.values())
     assert (PRESETS["credit_card"].inner, PRESETS["credit_card"].outer) == ("random_under", "all_knn")
     assert [PRESETS[name].leak for name in PRESETS] == [0.0, 0.01, 0.01, 0.0]
+    assert PRESETS["faces"] == Preset(
+        inner="natural",
+        outer="one batch per group",
+        inner_batch=32,
+        outer_batch=16,
+        lr=0.1,
+        epochs=200,
+        schedule="divided by 10 at epochs 50, 100 and 150",
+        note=PRESETS["faces"].note,
+        inner_lr=0.01,
+        accumulate=9,
+        leak=0.0,
+        momentum=0.9,
+        nesterov=False,
+        weight_decay=5e-4,
+        outer_reduction="sum",
+        epoch_of="inner",
+        warmup_epochs=8,
+    )
     with pytest.raises(FrozenInstanceError):
         PRESETS["cifar"].lr = 1.0  # type: ignore[misc]
 

@@ -1,5 +1,6 @@
 """What holds for every sampler, then each against its paper."""
 
+import json
 import math
 
 import hypothesis.strategies as st
@@ -88,6 +89,33 @@ def test_shards_are_equal_parts_of_one_draw(make, world_size):
     alone = torch.bincount(whole.indices(), minlength=77)
     assert (together <= alone).all()  # no draw goes to two ranks
     assert len(whole) - sum(map(len, parts)) < world_size * whole.block
+
+
+@every
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_every_rank_sees_every_class(make, world_size):
+    for rank in range(world_size):
+        seen = [0, 0, 0]
+        for epoch in range(5):
+            shard = make(Y, seed=3, rank=rank, world_size=world_size)
+            shard.set_epoch(epoch)
+            seen = [a + b for a, b in zip(seen, counts(shard))]
+        assert min(seen) > 0
+
+
+@pytest.mark.parametrize("name", ["ShuffleSampler", "UnderSampler"])
+def test_without_repeats_no_row_goes_to_two_ranks(name):
+    shards = [set(MAKE[name](Y, rank=rank, world_size=3)) for rank in range(3)]
+    assert sum(map(len, shards)) == len(set().union(*shards)) == MAKE[name](Y).size // 3 * 3
+
+
+@every
+def test_state_dict_is_json_and_brings_back_the_epoch(make):
+    sampler, again = make(Y, seed=2), make(Y, seed=9)
+    sampler.set_epoch(6)
+    again.load_state_dict(json.loads(json.dumps(sampler.state_dict())))
+    assert (again.seed, again.epoch) == (2, 6)
+    assert list(again) == list(sampler)
 
 
 @every

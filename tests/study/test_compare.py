@@ -16,6 +16,7 @@ from metabalance.data.errors import DataError
 from metabalance.study.candidates import parse_candidates
 from metabalance.study.compare import BASELINE, Plan, Progress, Table, run_comparison
 from metabalance.study.load import make_table, parse_duration, parse_prior
+from metabalance.study.store import RunStore
 from metabalance.study.summary import advice, fit_metrics, summarise, write_results
 
 
@@ -155,7 +156,8 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_numbers(finished, tmp_path)
     _run, _ = finished
     path = tmp_path / "made.csv"
     frame().to_csv(path, index=False)
-    command = [sys.executable, "-m", "metabalance.cli", "compare", str(path), "--target", "y", "--recipes", "erm,oversample,logistic",
+    command = [sys.executable, "-m", "metabalance.cli", "compare", str(path), "--target", "y",
+               "--recipes", "erm,oversample,logistic",
                "--folds", "3", "--seeds", "1", "--epochs", "3", "--batch-size", "64", "--cost", "fn=10,fp=1"]  # fmt: skip
     folder = tmp_path / "run"
     for seconds in (4, 6):
@@ -175,6 +177,59 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_numbers(finished, tmp_path)
     pd.testing.assert_frame_equal(a, b)
     assert not list(folder.rglob("*.tmp"))
     assert not (folder / "scratch").exists()
+
+
+def test_a_full_disk_stops_the_run_in_one_sentence(tmp_path):
+    made_plan = plan("erm,logistic", workers=1)
+    table = make_table(frame(), "y")
+    store = RunStore(tmp_path / "run")
+    store.open(made_plan.protocol(table))
+    (store.folder / "fits").write_text("no folder, so no fit can be stored here")
+    with pytest.raises(DataError, match=r"npz cannot be written .*choose another folder with --out"):
+        run_comparison(table, made_plan, store.folder)
+    assert not (store.folder / "scratch").exists()
+
+
+def test_a_feature_may_be_called_target(tmp_path):
+    table = frame().rename(columns={"a": "target", "b": "target_", "c": "__target__"})
+    odd = run_comparison(make_table(table, "y"), plan("logistic"), tmp_path / "odd")
+    plain = run_comparison(make_table(frame(), "y"), plan("logistic"), tmp_path / "plain")
+    for one, other in zip(odd.splits, plain.splits):
+        np.testing.assert_array_equal(
+            odd.store.load("logistic", one.seed, one.fold)["probabilities"],
+            plain.store.load("logistic", other.seed, other.fold)["probabilities"],
+        )
+
+
+def test_repetitions_of_splits_in_time_are_no_new_evidence(tmp_path):
+    """The splits are the same rows for every seed: the interval is that of the means over seeds."""
+    from metabalance.judge.paired import paired_difference
+
+    table = frame(600).assign(day=np.arange(600))
+    run = run_comparison(
+        make_table(table, "y", time="day"), plan("erm,oversample", seeds=2), tmp_path / "run"
+    )
+    result = summarise(run)
+    rows = pd.DataFrame(result["rows"]).pivot_table("average_precision", "fold", "recipe")
+    share = np.mean([len(s.test) / (len(s.test) + len(s.train)) for s in run.splits])
+    expected = paired_difference(rows["oversample"], rows["erm"], share)
+    found = result["recipes"][1]["difference"]["average_precision"]
+    assert result["recipes"][1]["fits"] == 6
+    assert (found["value"], found["low"], found["p"]) == pytest.approx(
+        (expected.interval.value, expected.interval.low, expected.p_value)
+    )
+
+
+def test_a_time_column_is_read_in_one_format():
+    days = pd.date_range("2024-01-01", periods=60).strftime("%d/%m/%Y")  # 05/02 is in February, as 13/02 is
+    table = make_table(frame(60).assign(day=days), "y", time="day")
+    assert (np.diff(table.time) > 0).all()
+    zones = [f"2024-01-{1 + i // 2:02d}T12:00:00+0{2 if i % 2 else 4}:00" for i in range(60)]
+    assert (np.diff(make_table(frame(60).assign(day=zones), "y", time="day").time) > 0).all()
+    with pytest.raises(DataError, match="no readable time in row 3: 'soon'"):
+        make_table(frame(60).assign(day=["2024-01-01", "2024-01-02", *["soon"] * 58]), "y", time="day")
+    with pytest.raises(DataError, match="missing or infinite"):
+        make_table(frame(60).assign(day=[np.inf, *range(59)]), "y", time="day")
 
 
 def test_the_budget_ends_the_run_cleanly(tmp_path):
@@ -248,6 +303,13 @@ def test_a_tree_that_wins_is_no_remedy():
     assert any("none beats the plain baseline" in d for d in said["details"])
 
 
+def test_the_plain_network_with_other_settings_is_no_remedy_either():
+    said = advice(made({"erm(lr=0.01)": (0.2, 0.001)}))
+    assert said["winner"] == "erm(lr=0.01)"
+    assert any("same plain network" in d for d in said["details"])
+    assert not any("another kind of model" in d for d in said["details"])
+
+
 def test_times_and_shares():
     assert [parse_duration(t, "--budget") for t in (None, "90", "90s", "1.5m", "2h")] == [
         None,
@@ -262,6 +324,7 @@ def test_times_and_shares():
     np.testing.assert_allclose(parse_prior("0.25", ("no", "yes"), 1), [0.75, 0.25])
     np.testing.assert_allclose(parse_prior("0.25", ("no", "yes"), 0), [0.25, 0.75])
     np.testing.assert_allclose(parse_prior("a=0.2,b=0.3,c=0.5", ("a", "b", "c"), 0), [0.2, 0.3, 0.5])
+    np.testing.assert_allclose(parse_prior('"a, b=c"=0.2,d=0.8', ("a, b=c", "d"), 0), [0.2, 0.8])
     for text in ("2", "0", "x", "a=0.2", "z=1", "a=0.5,b=0.6"):
         with pytest.raises(DataError, match="--prior"):
             parse_prior(text, ("a", "b"), 1)

@@ -1,10 +1,13 @@
 """One candidate on one training part: tuning, calibration, decisions, priors, and what ships."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn.datasets import make_classification
 from sklearn.metrics import average_precision_score
 
+from metabalance.judge.metrics import get_metric
 from metabalance.study.candidates import DEFAULT_RECIPES, Candidate, parse_candidates
 from metabalance.study.fitting import Fitted, Settings, binary_or_all, fit_candidate
 from metabalance.study.jobs import FoldData, fit_fold, prepare_fold
@@ -53,6 +56,18 @@ def test_several_values_are_tuned_on_the_validation_part_alone():
     told = fitted("erm(lr=1e-6|0.01)", few)
     assert told.options == {"lr": 1e-6}
     assert "too few validation rows to tune" in told.notes[0]
+
+
+def test_an_undefined_validation_value_is_never_the_best(monkeypatch):
+    from metabalance.study import fitting
+
+    defined, undefined = (lambda *_: 0.3), (lambda *_: float("nan"))
+    for values in ([undefined, defined], [defined, undefined]):
+        metric = get_metric("average_precision")
+        remaining = iter(values)
+        chosen = dataclasses.replace(metric, function=lambda *given, r=remaining: next(r)(*given))
+        monkeypatch.setattr(fitting, "get_metric", lambda name, chosen=chosen: chosen)
+        assert fitted("logistic(C=1|2)").validation == {"average_precision": 0.3}
 
 
 def test_the_validation_metric_is_what_it_says():
@@ -119,3 +134,20 @@ def test_training_a_table_keeps_rows_aside():
     assert training.model.record["split"] == {"fit": 720, "validation": 180, "held_out": 300}
     found = training.metrics["roc_auc"]
     assert found.low < found.value < found.high
+
+
+def test_held_out_figures_are_those_of_the_place_where_the_model_works():
+    """At a prior of its own, the rows kept aside count by the class shares there."""
+    import pandas as pd
+    from sklearn.metrics import average_precision_score
+
+    frame = pd.DataFrame(X, columns=list("abcdef")).assign(y=Y)
+    table = make_table(frame, "y")
+    prior = np.array([0.99, 0.01])
+    training = train_table(table, "logistic", holdout=0.25, prior=prior)
+    target = table.target[training.held_out]
+    scores = training.model.predict_proba(table.frame.iloc[training.held_out])[:, 1]
+    weight = (prior / np.bincount(target))[target]
+    expected = average_precision_score(target, scores, sample_weight=weight)
+    assert training.metrics["average_precision"].value == pytest.approx(expected)
+    assert expected < average_precision_score(target, scores) - 0.05

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from metabalance.data.errors import DataError
-from metabalance.study.store import RunStore, save_fit, write_atomically
+from metabalance.study.store import RunStore, locked, save_fit, write_atomically
 
 PROTOCOL = {"format": 1, "data_fingerprint": "abc", "folds": 5}
 
@@ -76,3 +76,33 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing(tmp_path, monkeypa
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["advice.json"]
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
+    def interrupt(descriptor):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "advice.json", b"new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_was_writing_is_swept_away(tmp_path):
+    store = RunStore(tmp_path / "run")
+    store.open(PROTOCOL)
+    save_fit(store.path("erm", 0, 0), {"label": "erm"}, np.ones((2, 2)))
+    (store.folder / "scratch").mkdir()
+    (store.folder / "scratch" / "table.feather").write_bytes(b"half")
+    (store.folder / "fits" / ".erm.npz.123.tmp").write_bytes(b"half")
+    store.sweep()
+    assert sorted(p.name for p in store.folder.iterdir()) == ["fits", "run.json"]
+    assert [p.name for p in (store.folder / "fits").iterdir()] == [store.path("erm", 0, 0).name]
+
+
+def test_two_processes_do_not_share_a_run_folder(tmp_path):
+    with locked(tmp_path), pytest.raises(DataError, match="another process works in"), locked(tmp_path):
+        pass
+    with locked(tmp_path):  # free again
+        pass
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import psutil
@@ -108,3 +110,27 @@ def test_an_outcome_names_its_task_and_its_time():
     assert isinstance(outcome, Outcome)
     assert outcome.task.key == "nap"
     assert 0.15 < outcome.seconds < 30
+
+
+def test_workers_leave_with_a_parent_that_was_killed(tmp_path):
+    (tmp_path / "job.py").write_text(
+        "import os, pathlib, time\n"
+        "def announce(path):\n"
+        "    pathlib.Path(path + '.part').write_text(str(os.getpid()))\n"
+        "    os.rename(path + '.part', path)\n"
+        "    time.sleep(60)\n"
+    )
+    (tmp_path / "parent.py").write_text(
+        "from job import announce\n"
+        "from metabalance.study.workers import Task, run_tasks\n"
+        "if __name__ == '__main__':\n"
+        f"    list(run_tasks([Task('a', announce, ({str(tmp_path / 'pid')!r},))], workers=1))\n"
+    )
+    parent = subprocess.Popen([sys.executable, str(tmp_path / "parent.py")])
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "pid").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    worker = psutil.Process(int((tmp_path / "pid").read_text()))
+    parent.kill()
+    parent.wait()
+    assert psutil.wait_procs([worker], timeout=10)[1] == []

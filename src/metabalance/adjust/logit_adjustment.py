@@ -29,7 +29,7 @@ class PosthocLogitAdjustment:
         tau: How much of the prior is taken out.
 
     Raises:
-        ValueError: Impossible priors; in the calls, NaN or shapes that do not fit.
+        ValueError: Impossible priors, or a ``tau`` that is not finite; in the calls, NaN or shapes that do not fit.
 
     ``tau_`` is the tau in use: the one given, or the one found by :meth:`fit_tau`.
 
@@ -40,6 +40,8 @@ class PosthocLogitAdjustment:
 
     def __init__(self, priors: ArrayLike, tau: float = 1.0) -> None:
         share = check_prior(priors)
+        if not np.isfinite(tau):
+            raise ValueError(f"tau must be a finite number, but {tau} was given")
         self.priors = np.where(share > 0, share, share[share > 0].min())
         self.tau = tau
         self.tau_ = tau

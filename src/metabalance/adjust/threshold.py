@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from metabalance.adjust.base import check_prior, check_probabilities, check_target
-from metabalance.adjust.cost import check_cost, check_cost_of_two, parse_cost, read_cost_matrix
+from metabalance.adjust.cost import check_cost, check_cost_of_two
 from metabalance.adjust.logit_adjustment import PosthocLogitAdjustment, label_objective
 
 __all__ = [
@@ -21,8 +21,6 @@ __all__ = [
     "choose_class_multipliers",
     "choose_decision",
     "choose_threshold",
-    "parse_cost",
-    "read_cost_matrix",
 ]
 
 Array = NDArray[Any]

@@ -21,6 +21,12 @@ class Cycle:
 
     Raises:
         ValueError: ``length`` is not positive, or the loader is empty.
+
+    >>> import torch
+    >>> from metabalance.data.batches import BatchLoader
+    >>> cycle = Cycle(BatchLoader((torch.arange(6),), batch_size=2), length=2)
+    >>> [[rows.tolist() for (rows,) in cycle] for epoch in range(2)]
+    [[[0, 1], [2, 3]], [[4, 5], [0, 1]]]
     """
 
     def __init__(self, loader: Any, length: int) -> None:
@@ -38,7 +44,7 @@ class Cycle:
         return self.length
 
     def set_epoch(self, epoch: int) -> None:
-        """Only resets the count: the loader's own epoch is the number of its passes."""
+        """Does nothing: the loader's own epoch is the number of its passes, which this class counts."""
 
     def __iter__(self) -> Iterator:
         while self.taken < self.length:

@@ -105,7 +105,6 @@ def precision(
 
     NaN when none is called positive, and also without positives, when it could only be 0.
 
-
     >>> precision([0, 1, 1, 0], [0, 0, 1, 0])
     0.5
     """

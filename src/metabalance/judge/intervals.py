@@ -6,6 +6,7 @@ but should not be trusted far, ``reason`` says that.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -157,7 +158,7 @@ class Resampling:
                 count[members] = np.bincount(drawn, minlength=len(members))
             yield count[self.unit] * self.weight
 
-    def leave_outs(self) -> Iterator[list[Array]]:
+    def leave_outs(self) -> Iterator[Iterator[Array]]:
         """For each stratum, the row weights with one block of its units left out, block after block."""
         rng = np.random.default_rng(self.seed)
         for members in self.strata:
@@ -165,7 +166,11 @@ class Resampling:
             if size > 1:
                 block = np.full(int(self.unit.max()) + 1, -1)
                 block[members] = rng.permutation(len(members)) % size
-                yield [np.where(block[self.unit] == b, 0.0, self.weight) for b in range(size)]
+                # Made as they are asked for: 200 copies of a long table's weights would not fit in memory.
+                yield map(partial(self._without, block[self.unit]), range(size))
+
+    def _without(self, block: Array, left_out: int) -> Array:
+        return np.where(block == left_out, 0.0, self.weight)
 
     def interval(self, statistic: Callable[[Array], float]) -> tuple[Interval, Array]:
         """The interval of ``row weights (N,) -> value``, and the finite resampled values, sorted."""
@@ -195,9 +200,9 @@ class Resampling:
         bias = ndtri(np.clip(below, 1 / len(finite), 1 - 1 / len(finite)))
         square, cube = 0.0, 0.0
         for stratum in self.leave_outs():
-            left = np.array([statistic(w) for w in stratum])
-            left = left[np.isfinite(left)]
-            pull = (left.mean() - left) * (1 - 1 / len(stratum)) if len(left) else left
+            every = np.array([statistic(w) for w in stratum])
+            left = every[np.isfinite(every)]
+            pull = (left.mean() - left) * (1 - 1 / len(every)) if len(left) else left
             square, cube = square + float((pull**2).sum()), cube + float((pull**3).sum())
         skew = cube / (6 * square**1.5) if square > 0 else 0.0
         z = bias + ndtri(tails)

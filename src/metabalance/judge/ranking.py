@@ -130,20 +130,19 @@ def _cumulated_from_top(scores: Array, weight: Array, target: Array) -> tuple[Ar
     return np.cumsum(w)[last], np.cumsum(w * target[order])[last]
 
 
-def _both(target: Array, weight: Array, positive: str, negative: str) -> None:
-    found = float((weight * target).sum())
-    if not found > 0:
-        raise Undefined(f"{positive} has no rows")
-    if not float((weight * (1 - target)).sum()) > 0:
-        raise Undefined(f"{negative} has no rows")
+def _curve(s: Array, y: Array, w: Array, positive: str, negative: str) -> tuple[Array, Array]:
+    """As :func:`_cumulated_from_top`, or Undefined where positives or negatives are missing."""
+    y = y.astype(np.float64)
+    for name, weight in ((positive, w * y), (negative, w * (1 - y))):
+        if not weight.sum() > 0:
+            raise Undefined(f"{name} has no rows")
+    return _cumulated_from_top(s, w, y)
 
 
 def _binary_auc(
     s: Array, y: Array, w: Array, positive: str = "the positive class", negative: str = "the negative class"
 ) -> float:
-    y = y.astype(np.float64)
-    _both(y, w, positive, negative)
-    above, true = _cumulated_from_top(s, w, y)
+    above, true = _curve(s, y, w, positive, negative)
     false = above - true
     # Trapezoids: within a run of ties each pair counts half.
     area = np.diff(false, prepend=0) @ (true + np.append(0, true[:-1])) / 2
@@ -153,9 +152,7 @@ def _binary_auc(
 def _binary_ap(
     s: Array, y: Array, w: Array, positive: str = "the positive class", negative: str = "the negative class"
 ) -> float:
-    y = y.astype(np.float64)
-    _both(y, w, positive, negative)
-    above, true = _cumulated_from_top(s, w, y)
+    above, true = _curve(s, y, w, positive, negative)
     found = np.diff(true, prepend=0)
     # The highest scores may have weight 0: nothing above them, and nothing found there.
     precisions = np.divide(true, above, out=np.zeros_like(true), where=above > 0)

@@ -3,6 +3,7 @@
 Menon, Jayasumana, Rawat, Jain, Veit & Kumar, ICLR 2021, arXiv 2007.07314.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ class LogitAdjustedLoss(ClassificationLoss):
         logits ``(B, C)``, target ``(B,)`` -> ``(B,)`` or ``()``.
 
     Raises:
-        ValueError: Impossible counts, or not one for each class.
+        ValueError: Impossible counts, not one for each class, or a ``tau`` that is not finite.
 
     >>> loss = LogitAdjustedLoss([90, 10], reduction="none")
     >>> loss(torch.zeros(2, 2), torch.tensor([0, 1]))  # -log 0.9 and -log 0.1
@@ -43,6 +44,8 @@ class LogitAdjustedLoss(ClassificationLoss):
 
     def __init__(self, counts: Any, tau: float = 1.0, reduction: str = "mean") -> None:
         super().__init__(reduction)
+        if not math.isfinite(tau):
+            raise ValueError(f"tau must be a finite number, but {tau} was given")
         self.tau = tau
         self.register_buffer("adjustment", (tau * log_prior(counts)).to(torch.get_default_dtype()))
 

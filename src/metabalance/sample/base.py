@@ -33,11 +33,7 @@ class IndexSampler(Sampler[int], ABC):
     def __init__(
         self, target: Any, *, seed: int = 0, rank: int | None = None, world_size: int | None = None
     ) -> None:
-        y = (
-            torch.as_tensor(np.asarray(target) if not isinstance(target, Tensor) else target)
-            .reshape(-1)
-            .cpu()
-        )
+        y = torch.as_tensor(target if isinstance(target, Tensor) else np.asarray(target)).reshape(-1).cpu()
         if not len(y) or y.is_floating_point() or int(y.min()) < 0:
             raise ValueError("a sampler needs at least one label, and labels that are class indices from 0")
         if seed < 0:
@@ -47,7 +43,7 @@ class IndexSampler(Sampler[int], ABC):
                 f"rank={rank} and world_size={world_size} do not fit; give both, rank below world_size"
             )
         self.target = y.long()
-        #: Row indices of each class that occurs, in order of class and then of row.
+        # Row indices of each class that occurs, in order of class and then of row.
         self.members = [torch.nonzero(self.target == c).reshape(-1) for c in self.target.unique()]
         self.seed = int(seed)
         self.epoch = 0
@@ -69,12 +65,8 @@ class IndexSampler(Sampler[int], ABC):
         rank, world_size = self._shard()
         if world_size == 1:
             return order
-        rounds = self.size // (self.block * world_size)
-        return (
-            order[: rounds * world_size * self.block]
-            .view(rounds, world_size, self.block)[:, rank]
-            .reshape(-1)
-        )
+        shared = len(self) * world_size
+        return order[:shared].view(-1, world_size, self.block)[:, rank].reshape(-1)
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.indices().tolist())
@@ -102,6 +94,49 @@ class IndexSampler(Sampler[int], ABC):
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Takes over the seed and epoch of :meth:`state_dict`."""
         self.seed, self.epoch = state["seed"], state["epoch"]
+
+
+class RatioSampler(IndexSampler):
+    """Draws every class to a size of its own, which follows from all counts and ``ratio``.
+
+    Args:
+        target: Class indices ``(N,)``.
+        ratio: In ``(0, 1]``; 1 makes all classes equal.
+        seed, rank, world_size: See :class:`IndexSampler`.
+
+    Raises:
+        ValueError: ``ratio`` is outside ``(0, 1]``.
+    """
+
+    def __init__(
+        self,
+        target: Any,
+        *,
+        ratio: float = 1.0,
+        seed: int = 0,
+        rank: int | None = None,
+        world_size: int | None = None,
+    ) -> None:
+        super().__init__(target, seed=seed, rank=rank, world_size=world_size)
+        if not 0 < ratio <= 1:
+            raise ValueError(f"ratio must lie above 0 and up to 1 (equal classes), but {ratio} was given")
+        self.ratio = ratio
+
+    @abstractmethod
+    def sizes(self) -> list[int]:
+        """Draws from each class that occurs."""
+
+    @abstractmethod
+    def take(self, rows: Tensor, size: int, generator: torch.Generator) -> Tensor:
+        """``size`` draws from the members ``rows`` of one class."""
+
+    @property
+    def size(self) -> int:
+        return sum(self.sizes())
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        draws = [self.take(rows, size, generator) for rows, size in zip(self.members, self.sizes())]
+        return torch.cat(draws)[torch.randperm(self.size, generator=generator)]
 
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:

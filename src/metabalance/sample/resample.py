@@ -52,8 +52,7 @@ def resample(
     """Applies one of :data:`RESAMPLERS`, with imbalanced-learn's defaults, to the training rows.
 
     Distances are taken in the given columns: scale them first. Synthetic rows mix two real ones, so that
-        codes
-    of categories become fractions.
+    codes of categories become fractions.
 
     Args:
         X: Finite numbers ``(N, D)``.

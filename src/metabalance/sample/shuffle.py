@@ -3,8 +3,6 @@
 Bottou, SLDS 2009, "Curiously fast convergence of some stochastic gradient descent algorithms".
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -21,11 +19,6 @@ class ShuffleSampler(IndexSampler):
     >>> sorted(ShuffleSampler([0, 0, 1], seed=1))
     [0, 1, 2]
     """
-
-    def __init__(
-        self, target: Any, *, seed: int = 0, rank: int | None = None, world_size: int | None = None
-    ) -> None:
-        super().__init__(target, seed=seed, rank=rank, world_size=world_size)
 
     @property
     def size(self) -> int:

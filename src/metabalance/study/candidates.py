@@ -79,11 +79,13 @@ def parse_candidates(text: str) -> list[Candidate]:
             near = nearest(name, names)
             hint = f"did you mean {' or '.join(near)}?" if near else f"use one of {', '.join(names)}"
             raise ValueError(f"the recipe {match[1]!r} is unknown; {hint}")
-        options = []
+        options: list[tuple[str, tuple[Any, ...]]] = []
         for assignment in _split(match[2] or ""):
             key, equals, values = (s.strip() for s in assignment.partition("="))
             if not equals or not key or not values:
                 raise ValueError(f"{assignment!r} in {part!r} is not an option; write option=value")
+            if key in dict(options):
+                raise ValueError(f"{part!r} gives {key} twice; several values are written {key}=v1|v2")
             options.append((key, tuple(_value(v.strip()) for v in values.split("|"))))
         candidate = Candidate(name, tuple(options))
         found[candidate.label] = candidate

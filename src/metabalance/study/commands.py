@@ -1,6 +1,9 @@
 """What the commands do, with the terminal as their only reader."""
 
 import contextlib
+import csv
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,8 @@ from metabalance.study.candidates import DEFAULT_RECIPES, check_options, parse_c
 from metabalance.study.compare import Plan, Progress, Run, Table, run_comparison
 from metabalance.study.load import load_table, parse_duration, parse_prior
 from metabalance.study.workers import default_workers
+
+SHOWN_CLASSES = 12
 
 
 def compare_command(
@@ -48,7 +53,9 @@ def compare_command(
     result = summarise(run, command)
     write_results(result, out)
     show_result(console, result)
-    console.print(f"\nReport: {out / 'report.html'}", soft_wrap=True, highlight=False)
+    console.print(f"\nReport: {escape(str(out / 'report.html'))}", soft_wrap=True, highlight=False)
+    if run.failures and not any(recipe["fits"] for recipe in result["recipes"]):
+        raise DataError(f"no fit succeeded: {next(iter(run.failures.values()))[1]}")
     return result
 
 
@@ -69,16 +76,21 @@ def compare_with_progress(console: Console, table: Table, plan: Plan, out: Path)
     )
     with Bar(*columns, console=console, transient=True) as bar:
         line = bar.add_task("fits", total=None, eta="")
+        told = set()
 
         def report(p: Progress) -> None:
             eta = "" if p.eta is None else f"{p.eta:.0f} s to go"
             bar.update(line, completed=p.done, total=p.total, eta=eta)
             if p.status == "stored" and p.done:
-                console.print(f"{p.done} of {p.total} fits were finished before; going on.", highlight=False)
-            if p.status not in ("ok", "stored"):
+                rest = "going on" if p.done < p.total else "nothing is left to fit"
+                console.print(f"{p.done} of {p.total} fits were finished before; {rest}.", highlight=False)
+            # Once is enough: what fails on one split mostly fails on all.
+            if p.status not in ("ok", "stored") and (p.label, p.message) not in told:
+                told.add((p.label, p.message))
                 console.print(
-                    f"[yellow]{escape(p.label)}: {p.status}: {escape(p.message)}[/]", soft_wrap=True
-                )
+                    f"[yellow]{escape(p.label)}: {p.status}: {escape(p.message)}[/]",
+                    soft_wrap=True, highlight=False,
+                )  # fmt: skip
 
         return run_comparison(table, plan, out, report)
 
@@ -93,8 +105,9 @@ def fit_command(
     console = Console()
     if missing_columns not in ("error", "impute"):
         raise DataError(f"--missing-columns {missing_columns!r} is unknown; use error or impute")
-    if out.exists() and not overwrite:
-        raise DataError(f"{out} exists; choose another --out, or --overwrite to replace it")
+    _check_goal(out, overwrite)
+    if overwrite and out.exists() and not (out / "manifest.json").is_file():
+        raise DataError(f"{out} is no model folder and is not overwritten; choose another --out")
     with _as_data_errors():
         parse_candidates(recipe)
     metric = _known_metric(metric)
@@ -112,7 +125,7 @@ def fit_command(
     show_table(console, table)
     from metabalance.study.train import train_table
 
-    with _as_data_errors(), console.status(f"training {recipe} ..."):
+    with _as_data_errors(), console.status(f"training {escape(recipe)} ..."):
         training = train_table(
             table, recipe, seed=seed, metric=metric, cost=matrix, objective=objective, prior=goal, holdout=holdout,
             network={"epochs": epochs, "batch_size": batch_size or default_batch_size(len(table.target))},
@@ -120,15 +133,29 @@ def fit_command(
         )  # fmt: skip
     model = training.model
     model.save(out, overwrite=overwrite)
-    console.print(f"\n{recipe}, trained in {model.record['training_seconds']:.1f} s.", highlight=False)
-    for name, value in model.record["validation"].items():
-        console.print(f"validation {name}: {value:.4f} (used for choices, hence optimistic)", highlight=False)
-    for name, value in training.metrics.items():
-        console.print(f"held-out {name}: {value}", highlight=False)
-    for note in model.record["notes"]:
-        console.print(f"note: {escape(note)}", highlight=False)
-    console.print(f"decision ({objective}): {escape(str(model.decision))}", highlight=False, soft_wrap=True)
-    console.print(f"Model: {out}", highlight=False, soft_wrap=True)
+    lines = [
+        f"{recipe}, trained in {model.record['training_seconds']:.1f} s.",
+        *(f"validation {name}: {value:.4f} (used for choices, hence optimistic)"
+          for name, value in model.record["validation"].items()),
+        *(f"held-out {name}: {value}" + (f" ({value.reason})" if value.reason else "")
+          for name, value in training.metrics.items()),
+        *(f"note: {note}" for note in (*model.record["notes"], *filter(None, [model.decision.note]))),
+        f"decision: {_rule(model)}",
+        f"Model: {out}",
+    ]  # fmt: skip
+    console.print("\n" + escape("\n".join(lines)), highlight=False, soft_wrap=True)
+
+
+def _rule(model: Any) -> str:
+    """The decision in words."""
+    decision, classes = model.decision, [str(c) for c in model.classes]
+    goal = "the lowest cost" if decision.objective == "cost" else f"the best {decision.objective}"
+    if decision.threshold is not None:
+        return f"{classes[decision.positive]} from a probability of {decision.threshold:.4g}, for {goal}"
+    if decision.multipliers is not None:
+        weighed = ", ".join(f"{c} {m:.3g}" for c, m in zip(classes, decision.multipliers))
+        return f"the class with the largest probability times {weighed}, for {goal}"
+    return "the class of the lowest expected cost"
 
 
 def predict_command(
@@ -140,43 +167,47 @@ def predict_command(
     overwrite: bool,
     header: bool,
     delimiter: str | None,
+    prefix: str = "",
 ) -> None:
     """Scores a table with a saved model."""
     from metabalance.data.tables import read_table
     from metabalance.study.ship import TrainedModel
     from metabalance.study.store import write_table
 
-    if out.exists() and not overwrite:
-        raise DataError(f"{out} exists; choose another --out, or --overwrite to replace it")
     if out.suffix not in (".parquet", ".csv", ".tsv", ".feather"):
         raise DataError(f"--out {out} must end in .parquet, .csv, .tsv or .feather")
+    _check_goal(out, overwrite)
+    if out.exists() and data.exists() and out.samefile(data):
+        raise DataError(f"--out {out} is the table to be scored; choose another --out")
     trained = TrainedModel.load(model)
     goal = parse_prior(prior, trained.classes, trained.positive)
     frame = read_table(data, header=header, delimiter=delimiter)
     probabilities = trained.predict_proba(frame, goal)
     scored = frame.reset_index(drop=True)
-    names = [f"probability_{c}" for c in trained.classes]
-    taken = [n for n in (*names, "decision") if n in scored.columns]
+    names = [f"{prefix}probability_{c}" for c in trained.classes] + [f"{prefix}decision"]
+    taken = [n for n in names if n in scored.columns]
     if taken:
-        raise DataError(f"{data} already has a column {taken[0]!r}; rename it first")
+        raise DataError(f"{data} already has a column {taken[0]!r}; --prefix new_ names the added ones apart")
     for name, column in zip(names, probabilities.T):
         scored[name] = column
-    scored["decision"] = trained.decide(probabilities)
+    scored[names[-1]] = decided = trained.decide(probabilities)
     write_table(scored, out)
-    share = float(np.mean(scored["decision"].astype(str) == str(trained.classes[trained.positive])))
-    Console().print(
-        f"{len(scored)} rows scored; {100 * share:.2f} % decided {trained.classes[trained.positive]!r}.\nScores: {out}",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
+    positive = trained.classes[trained.positive]
+    text = f"{len(scored):,} rows scored; {np.mean(decided == positive):.2%} decided {positive!r}.\nScores: {out}"
+    Console().print(escape(text), highlight=False, soft_wrap=True)
 
 
 def show_table(console: Console, table: Table) -> None:
     """What was read, and what the checks found."""
     counts = np.bincount(table.target, minlength=len(table.classes))
+    order = np.argsort(-counts, kind="stable")[-SHOWN_CLASSES:]
+    classes = ", ".join(f"{table.classes[i]} {counts[i]:,}" for i in order)
+    if len(counts) > SHOWN_CLASSES:
+        classes = f"{len(counts)} classes, the rarest {classes}"
+    columns = table.frame.shape[1]
     console.print(
-        f"[bold]{escape(table.name)}[/]: {len(table.target):,} rows, {table.frame.shape[1]} columns, target "
-        f"{escape(table.target_name)}: " + ", ".join(f"{escape(str(c))} {n:,}" for c, n in list(zip(table.classes, counts))[:12])
-        + f"; positive: {escape(str(table.classes[table.positive]))}",
+        f"[bold]{escape(table.name)}[/]: {len(table.target):,} rows, {columns} feature{'s' * (columns != 1)}, target "
+        + escape(f"{table.target_name}: {classes}; positive: {table.classes[table.positive]}"),
         highlight=False, soft_wrap=True,
     )  # fmt: skip
     for finding in table.findings:
@@ -192,6 +223,7 @@ def show_result(console: Console, result: dict[str, Any]) -> None:
     level = f"{100 * result['protocol']['level']:.0f} %"
     grid = Grid(box=None, pad_edge=False, padding=(0, 1))
     grid.add_column("recipe", overflow="fold")
+    room = max(console.width - 61, 19)  # what the four columns of figures leave
     for title in ("value", "difference to erm", "p", "s/fit"):
         grid.add_column(title, justify="right", no_wrap=True)
     sign = 1 if better == "higher" else -1
@@ -200,26 +232,41 @@ def show_result(console: Console, result: dict[str, Any]) -> None:
     )
     for recipe in order:
         if recipe["status"] not in ("ok", "partial"):
-            grid.add_row(escape(recipe["label"]), recipe["status"], "", "", "")
+            grid.add_row(escape(_folded(recipe["label"], room)), recipe["status"], "", "", "")
             continue
         gap = recipe["difference"].get(metric)
+        gap = gap if gap and np.isfinite(gap["value"]) else None
         grid.add_row(
-            escape(recipe["label"]),
+            escape(_folded(recipe["label"], room)),
             escape(shown(recipe["metrics"][metric])),
             "" if gap is None else escape(signed(gap)),
-            "" if gap is None else f"{gap['p_holm']:.3f}",
+            "" if gap is None or np.isnan(gap["p_holm"]) else _p_value(gap["p_holm"]),
             f"{recipe['seconds']['mean']:.1f}",
         )
     console.print(
         f"\n{result['metrics'][metric]['title']} ({better} is better), mean over test parts with {level} interval; "
         "differences are paired, p is Holm's.",
-        highlight=False,
+        highlight=False, soft_wrap=console.width < 80,
     )  # fmt: skip
     console.print(grid, highlight=False)
     console.print()
     console.print(f"[bold]{escape(result['advice']['headline'])}[/]", highlight=False, soft_wrap=True)
     for detail in result["advice"]["details"]:
         console.print(f"  {escape(detail)}", highlight=False, soft_wrap=True)
+
+
+def _folded(label: str, room: int) -> str:
+    """A long label broken before an option, where it can be read and copied."""
+    lines = [""]
+    for part in re.split(r"(?<=[(,])", label):
+        if lines[-1] and len(lines[-1] + part) > room:
+            lines.append(" ")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
+def _p_value(p: float) -> str:
+    return "<.001" if p < 0.001 else f"{p:.3f}"
 
 
 def default_batch_size(rows: int) -> int:
@@ -235,6 +282,8 @@ def _cost(text: str | None, table: Table) -> tuple[tuple[float, ...], ...] | Non
     if text is None:
         return None
     with _as_data_errors():
+        if Path(text).is_dir():
+            raise DataError(f"--cost {text} is a folder; write for instance fn=50,fp=1, or name a JSON file")
         if "=" in text or (len(table.classes) == 2 and not Path(text).exists()):
             if len(table.classes) != 2:
                 raise DataError(
@@ -253,7 +302,20 @@ def _known_metric(name: str, cost: Any = ((0, 1), (1, 0))) -> str:
 
 
 def _names(text: str | None) -> tuple[str, ...]:
-    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+    """Column names from ``a,b,"c, d"``."""
+    parts = next(csv.reader([text], skipinitialspace=True)) if text else []
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def _check_goal(out: Path, overwrite: bool) -> None:
+    """Refuses, before any work, a goal that exists or cannot be written."""
+    if out.exists() and not overwrite:
+        raise DataError(f"{out} exists; choose another --out, or --overwrite to replace it")
+    parent = next(folder for folder in out.absolute().parents if folder.exists())
+    if not parent.is_dir():
+        raise DataError(f"{out} cannot be written, since {parent} is a file; choose another --out")
+    if not os.access(parent, os.W_OK):
+        raise DataError(f"{out} cannot be written, since {parent} is read-only; choose another --out")
 
 
 @contextlib.contextmanager

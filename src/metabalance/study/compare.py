@@ -13,7 +13,7 @@ import numpy as np
 from metabalance import __version__
 from metabalance.data.errors import DataError
 from metabalance.study.candidates import BASELINES, Candidate
-from metabalance.study.store import RunStore
+from metabalance.study.store import RunStore, cannot_write, locked
 
 __all__ = ["BASELINE", "Plan", "Progress", "Table", "run_comparison"]
 
@@ -162,16 +162,15 @@ def run_comparison(
     Raises:
         DataError: A class has too few rows, or the folder holds another run.
     """
-    from metabalance.study.fitting import Settings
-    from metabalance.study.jobs import FoldData, clear, fit_fold, prepare_fold
-    from metabalance.study.splits import carve_validation, duplicates_across, make_splits
-    from metabalance.study.workers import Task, run_tasks
+    from metabalance.study.splits import duplicates_across, make_splits
 
     started = time.monotonic()
     candidates = plan.candidates
     if BASELINE not in [c.label for c in candidates]:
         candidates = (Candidate(BASELINE), *candidates)
     groups = _groups(table, plan)
+    if groups is None and table.time is None:
+        _enough_rows(table, plan.folds)
     splits = [
         split
         for seed in range(plan.seeds)
@@ -179,15 +178,34 @@ def run_comparison(
             table.target, folds=plan.folds, seed=seed, groups=groups, time=table.time, classes=table.classes
         )
     ]
+    # Before the folder is touched: rows that cannot be divided are no run.
+    inner = {(s.seed, s.fold): _inner(s, table, plan, groups) for s in splits}
     duplicates = _duplicates(duplicates_across(table.frame, splits), splits)
     store = RunStore(folder)
     store.open(plan.protocol(table))
+    with locked(folder):
+        store.sweep()
+        failures, complete = _fit_missing(table, plan, candidates, splits, inner, store, started, report)
+    return Run(
+        table, plan, store, candidates, splits, failures, duplicates, time.monotonic() - started,
+        complete=complete, created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )  # fmt: skip
+
+
+def _fit_missing(
+    table: Table, plan: Plan, candidates: tuple[Candidate, ...], splits: list[Any], inner: dict, store: RunStore,
+    started: float, report: Callable[[Progress], None],
+) -> tuple[dict[tuple[str, int, int], tuple[str, str]], bool]:  # fmt: skip
+    """Fits what is not stored yet; returns what failed, and whether everything was tried."""
+    from metabalance.study.fitting import Settings
+    from metabalance.study.jobs import UNSTORED, FoldData, clear, fit_fold, prepare_fold
+    from metabalance.study.workers import Task, run_tasks
 
     wanted = [(c, s) for s in splits for c in candidates]
     missing = [(c, s) for c, s in wanted if not store.has(c.label, s.seed, s.fold)]
     done = len(wanted) - len(missing)
     report(Progress(done, len(wanted), "", "stored"))
-    scratch = folder / "scratch"
+    scratch = store.folder / "scratch"
     settings = Settings(
         monitor=plan.metric if _is_score(plan.metric) else "average_precision",
         cost=plan.cost,
@@ -199,18 +217,19 @@ def run_comparison(
     failures: dict[tuple[str, int, int], tuple[str, str]] = {}
     preparing, fitting = {}, {}
     if missing:
-        scratch.mkdir(parents=True, exist_ok=True)
         source = scratch / "table.feather"
-        _write_table(table, source)
+        try:
+            scratch.mkdir(parents=True, exist_ok=True)
+            _write_table(table, source)
+        except OSError as error:
+            clear(scratch)
+            raise cannot_write(source, error) from error
         for split in splits:
             todo = [c for c, s in missing if s is split]
             if not todo:
                 continue
             data = FoldData(scratch, split.seed, split.fold)
-            fit, validation = carve_validation(
-                split.train, table.target, fraction=plan.validation_fraction, seed=split.seed,
-                groups=groups, time=table.time, classes=table.classes,
-            )  # fmt: skip
+            fit, validation = inner[split.seed, split.fold]
             parts = {"fit": fit, "validation": validation, "test": split.test}
             key = f"prepare/{split.seed}/{split.fold}"
             preparing[split.seed, split.fold] = Task(key, prepare_fold, (data, source, parts))
@@ -244,6 +263,8 @@ def run_comparison(
                     raise DataError(f"a fold could not be prepared: {outcome.message}")
                 continue
             label, seed, fold = where[outcome.task.key]
+            if outcome.status == "ok" and UNSTORED in outcome.value:
+                raise DataError(outcome.value[UNSTORED])
             if outcome.status != "ok":
                 failures[label, seed, fold] = (outcome.status, outcome.message)
             fresh, done = fresh + 1, done + 1
@@ -255,9 +276,33 @@ def run_comparison(
     finally:
         outcomes.close()
         clear(scratch)
-    return Run(
-        table, plan, store, candidates, splits, failures, duplicates, time.monotonic() - started,
-        complete=done == len(wanted), created=datetime.now(UTC).isoformat(timespec="seconds"),
+    return failures, done == len(wanted)
+
+
+def _enough_rows(table: Table, folds: int) -> None:
+    """A class needs a row in each test part, and two in each training part: to fit and to validate."""
+    counts = np.bincount(table.target)
+    n, label = int(counts.min()), table.classes[int(counts.argmin())]
+
+    def enough(k: int) -> bool:
+        return n >= k and n - -(-n // k) >= 2  # the largest fold takes the most out of its training part
+
+    if not enough(folds):
+        nearest = min(filter(enough, range(2, n + 1)), key=lambda k: abs(k - folds), default=None)
+        other = "" if nearest is None else f"use --folds {nearest}, "
+        raise DataError(
+            f"class {label!r} has {n} rows, too few for {folds} folds: each needs one row of it to test on, "
+            f"and two more to fit and to validate; {other}merge it with another class, remove it, or add rows"
+        )
+
+
+def _inner(split: Any, table: Table, plan: Plan, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of a training part to fit on, and those to validate on."""
+    from metabalance.study.splits import carve_validation
+
+    return carve_validation(
+        split.train, table.target, fraction=plan.validation_fraction, seed=split.seed,
+        groups=groups, time=table.time, classes=table.classes,
     )  # fmt: skip
 
 
@@ -284,8 +329,11 @@ def _duplicates(found: list[Any], splits: list[Any]) -> dict[str, Any]:
 
 def _write_table(table: Table, path: Path) -> None:
     frame = table.frame.reset_index(drop=True).copy(deep=False)
-    frame["__target__"] = table.target
     frame.columns = [str(c) for c in frame.columns]
+    name = "target"
+    while name in frame.columns:  # a feature of that name would be overwritten
+        name += "_"
+    frame.insert(frame.shape[1], name, table.target)
     frame.to_feather(path)
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from metabalance.data.errors import DataError
 
@@ -47,7 +48,7 @@ def demo_command(*, out: Path, workers: int | None) -> None:
     write_atomically(out / "new.csv", new.drop(columns="is_eight").to_csv(index=False).encode())
 
     def say(command: str) -> None:
-        console.print(f"\n[bold]$ metabalance {command}[/]", soft_wrap=True, highlight=False)
+        console.print(f"\n[bold]$ metabalance {escape(command)}[/]", soft_wrap=True, highlight=False)
 
     run, model, scores = out / "run", out / "model", out / "scored.parquet"
     compare = f'compare {out}/digits.csv --target is_eight --recipes "{RECIPES}" --seeds 1 --cost fn=20,fp=1 --out {run}'
@@ -72,5 +73,6 @@ def demo_command(*, out: Path, workers: int | None) -> None:
         model=model, data=out / "new.csv", out=scores, prior=None, overwrite=True, header=True, delimiter=None
     )
     console.print(
-        f"\nThe report of the comparison lies at {run / 'report.html'}", soft_wrap=True, highlight=False
-    )
+        f"\nThe report of the comparison lies at {escape(str(run / 'report.html'))}",
+        soft_wrap=True, highlight=False,
+    )  # fmt: skip

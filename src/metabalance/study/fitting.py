@@ -116,7 +116,8 @@ def fit_candidate(
         value = metric(
             binary_or_all(np.exp(scores), settings.positive), _target(y_val, num_classes, settings.positive)
         )
-        value = value if metric.greater_is_better else -value
+        # An undefined value never beats a defined one, even if it came first.
+        value = np.nan_to_num(value if metric.greater_is_better else -value, nan=-np.inf)
         notes.extend(said)
         if best is None or value > best[0]:
             best = (value, options, model, scores)

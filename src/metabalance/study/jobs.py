@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from metabalance.data.errors import DataError
 from metabalance.study.candidates import Candidate
 from metabalance.study.fitting import Settings, fit_candidate
-from metabalance.study.store import save_fit
+from metabalance.study.store import cannot_write, save_fit
 
 __all__ = ["FoldData", "fit_fold", "prepare_fold"]
 
 PARTS = ("fit", "validation", "test")
+UNSTORED = "unstored"
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,11 @@ def prepare_fold(data: FoldData, table: Path, parts: dict[str, np.ndarray]) -> i
 def fit_fold(
     data: FoldData, candidate: Candidate, num_classes: int, settings: Settings, result: Path
 ) -> dict[str, Any]:
-    """Fits a candidate on a prepared split and stores the record with the test probabilities."""
+    """Fits a candidate on a prepared split and stores the record with the test probabilities.
+
+    Returns:
+        The record, or ``{UNSTORED: why}``.
+    """
     import torch
 
     torch.set_num_threads(1)  # the workers share the cores
@@ -97,14 +103,21 @@ def fit_fold(
         "calibrator": fitted.calibrator.to_dict(),
         "notes": list(fitted.notes),
     }
-    save_fit(result, record, fitted.predict_proba(X_test))
+    probabilities = fitted.predict_proba(X_test)
+    try:
+        save_fit(result, record, probabilities)
+    except DataError as error:  # not this candidate's failure: nothing more can be stored
+        return {UNSTORED: str(error)}
     return record
 
 
 def _save(path: Path, array: np.ndarray) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp.npy")
-    np.save(temporary, array)
-    temporary.replace(path)
+    try:
+        np.save(temporary, array)
+        temporary.replace(path)
+    except OSError as error:  # numpy tells a full disk by counts of bytes
+        raise cannot_write(path, OSError(error.errno, error.strerror or "is the disk full?")) from error
 
 
 def _plain(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """From a file on disk to a checked table, or one sentence that says why not."""
 
+import csv
 import re
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from metabalance.data.checks import apply_findings, check_table
+from metabalance.data.dates import date_format
 from metabalance.data.errors import DataError
 from metabalance.data.tables import read_table, resolve_column, to_pandas
 from metabalance.data.target import encode_target
@@ -56,10 +58,16 @@ def make_table(
     extra = {
         role: resolve_column(frame, given) for role, given in (("groups", groups), ("time", time)) if given
     }
-    if column in extra.values():
-        raise DataError(
-            f"the target column {column!r} cannot also be the {'groups' if groups else 'time'} column"
-        )
+    for role, name_ in extra.items():
+        if name_ == column:
+            raise DataError(f"the target column {column!r} cannot also be the {role} column")
+    for name_ in (*keep, *drop):
+        if name_ in (column, *extra.values()):
+            raise DataError(
+                f"{name_!r} is no feature but the target, groups or time column; neither keep nor drop it"
+            )
+    if both := set(keep) & set(drop):
+        raise DataError(f"the column {both.pop()!r} cannot be both kept and dropped")
     findings = check_table(
         frame.drop(columns=[c for c in drop if c in frame.columns and c != column]),
         str(column),
@@ -91,9 +99,10 @@ def _ordinal(series: Any, name: str) -> np.ndarray:
     import pandas as pd
 
     if not pd.api.types.is_numeric_dtype(series):
-        parsed = pd.to_datetime(
-            series, errors="coerce", format="mixed" if series.dtype.kind not in "M" else None
-        )
+        # One format for the whole column: guessed value by value, 05/02 would be May and 13/02 February.
+        text = series.astype(object)
+        form = None if series.dtype.kind == "M" else date_format(text)
+        parsed = pd.to_datetime(text, errors="coerce", format=form or "ISO8601", utc=True)
         bad = parsed.isna()
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
@@ -101,9 +110,11 @@ def _ordinal(series: Any, name: str) -> np.ndarray:
                 f"the time column {name!r} has no readable time in row {row + 1}: {series.iloc[row]!r}"
             )
         return parsed.astype("int64").to_numpy()
-    if series.isna().any():
+    values = series.to_numpy(dtype=float, na_value=np.nan)
+    if not np.isfinite(values).all():
         raise DataError(
-            f"the time column {name!r} has {int(series.isna().sum())} missing values; give each row a time"
+            f"the time column {name!r} has {int((~np.isfinite(values)).sum())} missing or infinite values; "
+            "give each row a time"
         )
     return series.to_numpy()
 
@@ -146,8 +157,10 @@ def parse_prior(text: str | None, classes: tuple[Any, ...], positive: int) -> np
                 )
             shares[positive], shares[1 - positive] = float(text), 1 - float(text)
         else:
-            for part in text.split(","):
-                label, _, share = part.partition("=")
+            for part in next(
+                csv.reader([text], skipinitialspace=True)
+            ):  # "a, b"=0.2 for a label with a comma
+                label, _, share = part.rpartition("=")
                 if label.strip() not in names:
                     raise DataError(
                         f"--prior names the class {label.strip()!r}; the classes are {', '.join(names[:20])}"

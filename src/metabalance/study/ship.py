@@ -169,7 +169,9 @@ class TrainedModel:
                 Decision.from_dict(manifest["decision"]),
                 manifest,
             )
-        except (KeyError, TypeError, RuntimeError) as error:
+        except DataError:
+            raise
+        except (LookupError, AttributeError, TypeError, ValueError, RuntimeError) as error:
             raise DataError(
                 f"{folder} is not a complete model folder ({error}); fit the model again"
             ) from error
@@ -184,7 +186,7 @@ def _model(
         return Baseline(manifest["recipe"], num_classes, tensors, files)
     import torch
 
-    from metabalance.estimator import MLP
+    from metabalance.networks import MLP
 
     state = {
         k.removeprefix("model."): torch.from_numpy(v.copy())

@@ -4,10 +4,12 @@
 atomic rename, so that a run killed at any moment leaves only whole results, and the next run goes on.
 """
 
+import contextlib
 import hashlib
 import io
 import json
 import os
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,12 +36,45 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        reason = error.strerror or str(error)
-        raise DataError(
-            f"{path} cannot be written ({reason}); free space or choose another folder with --out"
-        ) from error
+    except BaseException as error:  # Ctrl-C too leaves no half file
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise cannot_write(path, error) from error
+        raise
+
+
+def cannot_write(path: Path, error: OSError) -> DataError:
+    """A full disk or a read-only folder, in one sentence."""
+    reason = error.strerror or str(error)
+    return DataError(f"{path} cannot be written ({reason}); free space or choose another folder with --out")
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds a run folder for this process alone; the lock goes with the process, however it ends.
+
+    Raises:
+        DataError: Another process works in the folder.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such lock
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataError(
+                f"another process works in {folder}; wait for it, or choose another --out"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class RunStore:
@@ -79,6 +114,12 @@ class RunStore:
         if self.folder.exists() and any(self.folder.iterdir()):
             raise DataError(f"{self.folder} is not empty and holds no run; choose another --out")
         write_atomically(path, json.dumps(protocol, indent=2).encode())
+
+    def sweep(self) -> None:
+        """Removes what a killed run was writing; only for who holds the folder."""
+        shutil.rmtree(self.folder / "scratch", ignore_errors=True)
+        for half in [*self.folder.glob(".*.tmp"), *self.folder.glob("fits/.*.tmp")]:
+            half.unlink(missing_ok=True)
 
     def path(self, label: str, seed: int, fold: int) -> Path:
         """Where the fit of a candidate on one split lies."""

@@ -20,6 +20,7 @@ DECISIONS = ("f1", "balanced_accuracy")
 UNBOUNDED = ("log_loss", "expected_cost", "brier")
 LEVEL = 0.95
 CURVE_POINTS = 200
+FEW_FITS = 10  # below, intervals are so wide that only large differences show
 
 
 def fit_metrics(
@@ -71,7 +72,7 @@ def summarise(run: Run, command: str = "") -> dict[str, Any]:
     labels = [c.label for c in run.candidates]
     keys = [(s.seed, s.fold) for s in run.splits]
     test_of = {(s.seed, s.fold): s.test for s in run.splits}
-    share = {(s.seed, s.fold): len(s.test) / (len(s.test) + len(s.train)) for s in run.splits}
+    share = float(np.mean([len(s.test) / (len(s.test) + len(s.train)) for s in run.splits]))
     rows: list[dict[str, Any]] = []
     values: dict[str, dict[tuple[int, int], dict[str, float]]] = defaultdict(dict)
     pooled: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = defaultdict(list)
@@ -100,6 +101,7 @@ def summarise(run: Run, command: str = "") -> dict[str, Any]:
             [plan.metric, *SCORES, *DECISIONS, *(["expected_cost"] if plan.cost is not None else [])]
         )
     )
+    timed = table.time is not None
     recipes: list[dict[str, Any]] = []
     for label in labels:
         status, note = _status(label, keys, values[label], run, list(notes[label]))
@@ -112,9 +114,9 @@ def summarise(run: Run, command: str = "") -> dict[str, Any]:
                 "note": note,
                 "fits": len(values[label]),
                 "seconds": {"mean": float(np.mean(seconds[label])) if seconds[label] else float("nan")},
-                "metrics": {n: _interval(values[label], keys, n, share) for n in names},
+                "metrics": {n: _interval(_series(n, timed, values[label]), n, share) for n in names},
                 "difference": {} if label == BASELINE else {
-                    n: _difference(values[label], values[BASELINE], keys, n, share) for n in names
+                    n: _difference(_series(n, timed, values[label], values[BASELINE]), share) for n in names
                 },
             }
             | (_figures(pooled[label], table) if pooled[label] else {})
@@ -196,7 +198,9 @@ def advice(result: dict[str, Any]) -> dict[str, Any]:
     ]
     details: list[str] = []
     winner = None
-    if not judged:
+    if len(result["recipes"]) == 1:
+        headline = "Only the untouched baseline was run; name recipes to compare with it."
+    elif not judged:
         headline = (
             "Nothing can be said yet: no recipe has enough finished fits beside the untouched baseline."
         )
@@ -222,7 +226,11 @@ def advice(result: dict[str, Any]) -> dict[str, Any]:
             details.append(
                 "Also better than the baseline: " + ", ".join(r["label"] for r in ranked[1:]) + "."
             )
-        if _stage(winner) == "baseline":
+        if winner.split("(")[0] == BASELINE:
+            details.append(
+                "The winner is the same plain network with other settings, not a remedy for imbalance."
+            )
+        elif _stage(winner) == "baseline":
             remedies = [r for r in ranked if _stage(r["name"]) != "baseline"]
             details.append(
                 "The winner is another kind of model, not a remedy for imbalance. Among the remedies, "
@@ -246,6 +254,11 @@ def advice(result: dict[str, Any]) -> dict[str, Any]:
     details.append(
         f"{baseline['fits']} paired fits per recipe; the rarest class has {smallest} rows, "
         f"about {smallest / folds:.0f} in each test part."
+        + (
+            " More repetitions (--seeds) would tell more."
+            if winner is None and baseline["fits"] < FEW_FITS
+            else ""
+        )
     )
     return {"headline": headline, "details": details, "winner": winner}
 
@@ -284,16 +297,24 @@ def _status(label: str, keys: list, values: dict, run: Run, notes: list[str]) ->
     return "ok", "; ".join(notes)
 
 
-def _series(values: dict, keys: list, name: str) -> tuple[np.ndarray, list]:
-    have = [key for key in keys if key in values]
-    return np.array([values[key].get(name, np.nan) for key in have], dtype=float), have
+def _series(name: str, timed: bool, *models: dict[tuple[int, int], dict[str, float]]) -> np.ndarray:
+    """A metric on the splits that all of these models finished ``(models, splits)``.
+
+    Splits in time do not depend on the seed: their repetitions are the same rows again, no new evidence, and
+    are averaged first.
+    """
+    found = defaultdict(list)
+    for key in sorted(set.intersection(*(set(values) for values in models))):
+        found[key[1] if timed else key].append([values[key].get(name, np.nan) for values in models])
+    return (
+        np.array([np.mean(rows, axis=0) for rows in found.values()], dtype=float).reshape(-1, len(models)).T
+    )
 
 
-def _interval(values: dict, keys: list, name: str, share: dict) -> dict[str, Any]:
-    series, have = _series(values, keys, name)
-    if not len(series):
+def _interval(series: np.ndarray, name: str, share: float) -> dict[str, Any]:
+    if not series.size:
         return {"value": float("nan"), "low": float("nan"), "high": float("nan"), "reason": "no finished fit"}
-    interval = corrected_resampled_interval(series, float(np.mean([share[k] for k in have])), level=LEVEL)
+    interval = corrected_resampled_interval(series[0], share, level=LEVEL)
     low, high = interval.low, interval.high
     # A t interval does not know where a metric ends.
     if name != "mcc":
@@ -303,13 +324,10 @@ def _interval(values: dict, keys: list, name: str, share: dict) -> dict[str, Any
     return {"value": interval.value, "low": low, "high": high}
 
 
-def _difference(ours: dict, base: dict, keys: list, name: str, share: dict) -> dict[str, Any]:
-    both = [key for key in keys if key in ours and key in base]
-    if not both:
+def _difference(series: np.ndarray, share: float) -> dict[str, Any]:
+    if not series.size:
         return dict.fromkeys(("value", "low", "high", "p", "p_holm"), float("nan"))
-    a = np.array([ours[k].get(name, np.nan) for k in both])
-    b = np.array([base[k].get(name, np.nan) for k in both])
-    found = paired_difference(a, b, float(np.mean([share[k] for k in both])), level=LEVEL)
+    found = paired_difference(series[0], series[1], share, level=LEVEL)
     interval = found.interval
     return {
         "value": interval.value,

@@ -68,7 +68,9 @@ def train_table(
     torch.set_num_threads(1)  # a small network's batch is too little work to share
     candidate = candidate_of(recipe)
     rows, held = np.arange(len(table.target)), np.array([], dtype=int)
-    parts: dict[str, Any] = {"seed": seed, "groups": table.groups, "time": table.time}
+    parts: dict[str, Any] = {
+        "seed": seed, "groups": table.groups, "time": table.time, "classes": table.classes,
+    }  # fmt: skip
     if holdout:
         rows, held = carve_validation(rows, table.target, fraction=holdout, **parts)
     fit, validation = carve_validation(rows, table.target, fraction=VALIDATION_FRACTION, **parts)
@@ -96,10 +98,13 @@ def train_table(
     model = TrainedModel.assemble(
         fitted, preprocessor, table.classes, table.positive, np.asarray(goal), objective, record
     )
-    return Training(model, held, _held_out(model, table, held) if holdout else {})
+    return Training(model, held, _held_out(model, table, held, prior) if holdout else {})
 
 
-def _held_out(model: TrainedModel, table: Table, held: np.ndarray) -> dict[str, Interval]:
+def _held_out(
+    model: TrainedModel, table: Table, held: np.ndarray, prior: np.ndarray | None
+) -> dict[str, Interval]:
+    """Metrics of the rows kept aside, weighted to the class shares that the model was made for."""
     probabilities = model.predict_proba(table.frame.iloc[held])
     target = table.target[held]
     binary = len(table.classes) == 2
@@ -107,9 +112,10 @@ def _held_out(model: TrainedModel, table: Table, held: np.ndarray) -> dict[str, 
     truth = (target == table.positive).astype(np.int64) if binary else target
     chosen = model.decision.decide(probabilities)
     labels = (chosen == table.positive).astype(np.int64) if binary else chosen
+    weight = None if prior is None else (prior / np.bincount(target) * len(target))[target]
     shown: dict[str, Interval] = {}
     for name in ("roc_auc", "average_precision", "f1", "balanced_accuracy", "brier"):
         metric = get_metric(name)
         given = scores if metric.kind == "score" else labels
-        shown[name] = bootstrap_interval(metric, given, truth, n_boot=500, seed=0)
+        shown[name] = bootstrap_interval(metric, given, truth, weight, n_boot=500, seed=0)
     return shown

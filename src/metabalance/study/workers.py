@@ -8,6 +8,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
@@ -60,7 +61,9 @@ class _Worker:
 
     def give(self, task: Task) -> None:
         self.task, self.started = task, time.monotonic()
-        self.pipe.send((task.function, task.arguments))
+        # A worker that died idle is found out when its answer is collected.
+        with contextlib.suppress(OSError):
+            self.pipe.send((task.function, task.arguments))
 
     def kill(self) -> None:
         self.process.kill()
@@ -71,6 +74,7 @@ class _Worker:
 def _serve(pipe: Connection) -> None:
     # Ctrl-C is for the parent, which stops the workers in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, OSError):
         while True:
             function, arguments = pipe.recv()
@@ -83,13 +87,17 @@ def _serve(pipe: Connection) -> None:
             pipe.send(reply)
 
 
+def _leave_with_parent() -> None:
+    """A killed parent cannot stop its workers: they would go on with an hour's fit for nobody."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
+
+
 def _sentence(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return (
-        f"{text[:400] or 'no message'}"
-        if isinstance(error, ValueError)
-        else f"{type(error).__name__}: {text[:400]}"
-    )
+    text = " ".join(str(error).split())[:400] or "no message"
+    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
 
 
 def run_tasks(

@@ -1,25 +1,12 @@
-r"""MetaBalance: take a look-ahead on data as it comes, learn from the mistakes it makes on balanced data.
+"""One MetaBalance update: look-aheads are queued, evaluated one by one or together, averaged, and stepped on.
 
-Bansal, Goldblum, Cherepanova, Schwarzschild, Bruss & Goldstein, "MetaBalance: High-Performance Neural
-Networks for Class-Imbalanced Data", 2021, arXiv 2106.09643. (Not the multi-task method of the same name.)
-
-Two differently balanced streams of the same training set: an inner batch gives a look-ahead
-:math:`\theta'_k = \theta - \eta \nabla L_{in}(\theta; b^{in}_k)`, an outer batch judges it, and the optimizer
-takes one step on the mean over M look-aheads from the same θ,
-
-.. math:: G = \nabla_\theta \frac1M \sum_k L_{out}(\theta'_k; b^{out}_k) + \lambda L_{in}(\theta; b^{in}_k).
-
-Departures of the authors' code from this formula: it asks for second derivatives but cuts the graph (order 1
-in effect); ``meta_step = 80`` averages M = 81; on current PyTorch its convolution layers mix weights of θ
-with activations of θ' in the backward pass. Here order 1 is exactly :math:`\nabla L_{out}(\theta')`.
+Bansal et al., "MetaBalance", 2021, arXiv 2106.09643; the formula stands in the package's docstring.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_map
@@ -39,7 +26,7 @@ from metabalance.bilevel import (
     why_not_stackable,
 )
 
-__all__ = ["PRESETS", "MetaBalance", "MetaBalanceStep", "Preset", "hold_out_meta_set"]
+__all__ = ["MetaBalance"]
 
 # "auto" stacks look-aheads only where that pays (docs/results/speed-bilevel.md): in models so small that the
 # interpreter is the cost. Beyond, K copies of the weights no longer fit the cache, and stacked convolutions
@@ -223,8 +210,8 @@ class MetaBalance:
         saved = [state["sum"][name] for name in self._named]
         self._sum = [None if g is None else g.to(device, copy=True) for g in saved]
         self._count = state["count"]
-        self._queue = [(inner, list(outer)) for inner, outer in _to(state["queue"], device)]
-        self._losses = state["losses"]
+        self._queue = [(inner, list(outer)) for inner, outer in to_device(state["queue"], device)]
+        self._losses = to_device(state["losses"], device)
 
     def _stackable(self, pair: Any) -> bool:
         if self.vectorize is False or self.accumulate == 1:
@@ -277,260 +264,9 @@ class MetaBalance:
         self.optimizer.step()
 
 
-class MetaBalanceStep:
-    """MetaBalance as a step of the engine: the engine's batches are one stream, a loader here is the other.
-
-    The loader is started anew, with ``set_epoch``, whenever it is exhausted. In the published tabular and
-    image set-ups an epoch is a pass over the outer stream (so ``inner_loader`` is given); with faces and
-    with a held-out meta set, over the inner one (``outer_loader``).
-
-    Args:
-        inner_loader: Batches for the look-aheads.
-        outer_loader: Batches that judge them, or a list of loaders, one per group.
-        settings: Those of :class:`MetaBalance`.
-
-    Raises:
-        ValueError: Not exactly one of the two loaders was given; in the call, that loader is empty, or the
-            step already trains another model.
-
-    >>> batch = torch.eye(2), torch.tensor([0, 1])
-    >>> step = MetaBalanceStep(inner_loader=[batch], inner_lr=0.0)
-    >>> model = nn.Linear(2, 2)
-    >>> cross_entropy = lambda model, batch: nn.functional.cross_entropy(model(batch[0]), batch[1])
-    >>> step(model, batch, cross_entropy, torch.optim.SGD(model.parameters(), lr=0.1)).shape
-    torch.Size([])
-    """
-
-    def __init__(self, *, inner_loader: Any = None, outer_loader: Any = None, **settings: Any) -> None:
-        if (inner_loader is None) == (outer_loader is None):
-            raise ValueError(
-                "give exactly one of inner_loader and outer_loader; the other stream is the engine's"
-            )
-        self.inner_loader = inner_loader
-        self.outer_loader = outer_loader
-        self.settings = settings
-        self.trainer: MetaBalance | None = None
-        self._pending: dict[str, Any] | None = None
-        grouped = outer_loader is not None and _is_loaders(outer_loader)
-        loaders = outer_loader if grouped else [inner_loader if outer_loader is None else outer_loader]
-        self._streams = [_Stream(loader) for loader in loaders]
-        self._grouped = grouped
-
-    def __call__(self, model: nn.Module, batch: Any, objective: Objective, optimizer: Any) -> Tensor:
-        """Takes one look-ahead; returns its outer loss ``()`` (of the latest evaluated, when stacked)."""
-        trainer = self._trainer(model, objective, optimizer)
-        device = trainer._params[0].device
-        drawn = [_to(stream.draw(), device) for stream in self._streams]
-        other = drawn if self._grouped else drawn[0]
-        pair = (other, batch) if self.outer_loader is None else (batch, other)
-        return trainer.step(*pair)["outer_loss"]
-
-    def state_dict(self) -> dict[str, Any]:
-        """The pending look-aheads and the position in the loader."""
-        trainer = self._pending if self.trainer is None else self.trainer.state_dict()
-        return {"trainer": trainer, "streams": [stream.state_dict() for stream in self._streams]}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues with the very next batch, also on a step that has not seen its model yet."""
-        for stream, saved in zip(self._streams, state["streams"], strict=True):
-            stream.load_state_dict(saved)
-        if self.trainer is None:
-            self._pending = state["trainer"]
-        elif state["trainer"] is not None:
-            self.trainer.load_state_dict(state["trainer"])
-
-    def _trainer(self, model: nn.Module, objective: Objective, optimizer: Any) -> MetaBalance:
-        if self.trainer is None:
-            self.trainer = MetaBalance(model, objective, optimizer, **self.settings)
-            if self._pending is not None:
-                self.trainer.load_state_dict(self._pending)
-                self._pending = None
-        elif self.trainer.model is not unwrap(model) or self.trainer.optimizer is not optimizer:
-            raise ValueError("this MetaBalanceStep already trains another model; make a new one for each fit")
-        return self.trainer
-
-
-class _Stream:
-    """Batches without end: passes over a loader, each with its own epoch number."""
-
-    def __init__(self, loader: Any) -> None:
-        self.loader = loader
-        self.epoch = 0
-        self.taken = 0  # batches of this epoch
-        self._iterator: Iterator | None = None
-
-    def draw(self) -> Any:
-        if self._iterator is None:
-            self._start()
-        batch = next(self._iterator, None)  # type: ignore[arg-type]
-        if batch is None:
-            self.epoch += 1
-            self._start()
-            batch = next(self._iterator, None)  # type: ignore[arg-type]
-        if batch is None:
-            raise ValueError("a loader of MetaBalanceStep gives no batch: its sampler or data set is empty")
-        self.taken += 1
-        return batch
-
-    def _start(self) -> None:
-        # BatchLoader has set_epoch itself; of a DataLoader it is the sampler's.
-        owner = self.loader if hasattr(self.loader, "set_epoch") else getattr(self.loader, "sampler", None)
-        if owner is not None and hasattr(owner, "set_epoch"):
-            owner.set_epoch(self.epoch)
-        self._iterator = iter(self.loader)
-        self.taken = 0
-
-    def state_dict(self) -> dict[str, Any]:
-        own = self.loader.state_dict() if hasattr(self.loader, "state_dict") else None
-        return {
-            "epoch": self.epoch,
-            "taken": self.taken,
-            "started": self._iterator is not None,
-            "loader": own,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.epoch = state["epoch"]
-        if state["loader"] is not None:
-            self.loader.load_state_dict(state["loader"])
-            self._iterator = iter(self.loader) if state["started"] else None
-        elif state["started"]:
-            # A plain loader has no memory: its epoch is begun again and the batches already used are skipped.
-            self._start()
-            for _ in range(state["taken"]):
-                self.draw()
-
-
-@dataclass(frozen=True)
-class Preset:
-    """A published configuration of the authors' code.
-
-    Args:
-        inner: Balancing of the inner stream.
-        outer: Balancing of the outer stream.
-        inner_batch: Rows of an inner batch.
-        outer_batch: Rows of an outer batch, of each group.
-        epoch_of: The stream whose pass is an epoch, ``"inner"`` or ``"outer"``.
-        lr: Learning rate of the outer SGD.
-        accumulate: M, one more than the authors' ``meta_step``.
-        schedule: Learning rate over the epochs.
-        note: What differs between the versions of the code.
-    """
-
-    inner: str
-    outer: str
-    inner_batch: int
-    outer_batch: int
-    lr: float
-    epochs: int
-    schedule: str
-    note: str
-    inner_lr: float = 0.01
-    accumulate: int = 81
-    leak: float = 0.0
-    momentum: float = 0.9
-    nesterov: bool = True
-    weight_decay: float = 5e-4
-    outer_reduction: str = "mean"
-    epoch_of: str = "outer"
-    warmup_epochs: int = 0
-
-
-PRESETS: dict[str, Preset] = {
-    "cifar": Preset(
-        inner="natural",
-        outer="class_balanced",
-        inner_batch=20,
-        outer_batch=30,
-        lr=0.01,
-        epochs=350,
-        schedule="cosine to 0",
-        note="ResNet-18, cross-entropy. The variant added in 2022 has leak=0.005.",
-    ),
-    "credit_card": Preset(
-        inner="random_under",
-        outer="all_knn",
-        inner_batch=24,
-        outer_batch=16,
-        lr=0.02,
-        leak=0.01,
-        epochs=100,
-        schedule="constant",
-        note="MLP 29-16-24-20-24-1. The code of June 2021 has inner='natural', outer='random_under', lr=0.1.",
-    ),
-    "loan_default": Preset(
-        inner="svm_smote",
-        outer="random_under",
-        inner_batch=24,
-        outer_batch=16,
-        lr=0.02,
-        leak=0.01,
-        epochs=100,
-        schedule="constant",
-        note="MLP 12-25-1. The code of June 2021 has inner='natural', outer='random_under', lr=0.1.",
-    ),
-    "faces": Preset(
-        inner="natural",
-        outer="one batch per group",
-        inner_batch=32,
-        outer_batch=16,
-        lr=0.1,
-        accumulate=9,
-        epochs=200,
-        schedule="divided by 10 at epochs 50, 100 and 150",
-        nesterov=False,
-        outer_reduction="sum",
-        epoch_of="inner",
-        warmup_epochs=8,
-        note="ResNet-18, focal loss on CosFace logits; no weight decay on batch norm; plain warm-up.",
-    ),
-}
-
-
-def hold_out_meta_set(target: Any, fraction: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Splits off a small balanced set to judge look-aheads by (the published variant "separate").
-
-    Args:
-        target: Class indices ``(N,)``.
-        fraction: Rows of *every* class to hold out, as a multiple of the rarest class's size (rounded down,
-            at least 1). Published: 0.2, 0.1, 0.05 and 0.01.
-        seed: Chooses the rows.
-
-    Returns:
-        Row indices of what is left to train on and of the meta set, both sorted.
-
-    Raises:
-        ValueError: ``fraction`` is not between 0 and 1, or the rarest class has a single row.
-
-    >>> train, meta = hold_out_meta_set([0] * 90 + [1] * 10, fraction=0.2)
-    >>> len(train), len(meta)
-    (96, 4)
-    """
-    y = np.asarray(target).reshape(-1)
-    classes, counts = np.unique(y, return_counts=True)
-    if not 0 < fraction < 1:
-        raise ValueError(f"fraction must lie between 0 and 1, both excluded, but {fraction} was given")
-    if not len(y) or counts.min() < 2:
-        raise ValueError("a meta set needs two rows of every class, one to train on and one to hold out")
-    size = max(1, int(fraction * counts.min()))
-    rng = np.random.default_rng(seed)
-    meta = np.sort(np.concatenate([rng.choice(np.flatnonzero(y == c), size, replace=False) for c in classes]))
-    return np.setdiff1d(np.arange(len(y)), meta), meta
-
-
-def _is_batch(value: Any) -> bool:
-    """A tuple, or a list as a DataLoader makes it, that ends in a tensor: target or weight."""
-    return isinstance(value, (tuple, list)) and len(value) > 0 and not isinstance(value[-1], (tuple, list))
-
-
 def _is_groups(value: Any) -> bool:
     """A list of batches, one per group."""
     return isinstance(value, list) and len(value) > 0 and all(isinstance(b, (tuple, list)) for b in value)
-
-
-def _is_loaders(value: Any) -> bool:
-    """A list of loaders, one per group; a list of batches is one loader."""
-    return isinstance(value, (tuple, list)) and len(value) > 0 and not _is_batch(value[0])
 
 
 def _shapes(pair: Any) -> Any:
@@ -538,5 +274,6 @@ def _shapes(pair: Any) -> Any:
     return structure, [(leaf.shape, leaf.dtype, leaf.device) for leaf in leaves]
 
 
-def _to(batch: Any, device: torch.device) -> Any:
+def to_device(batch: Any, device: torch.device) -> Any:
+    """The same tuples, lists and dictionaries, with their tensors on the device."""
     return tree_map(lambda leaf: leaf.to(device) if isinstance(leaf, Tensor) else leaf, batch)
