@@ -178,3 +178,14 @@ def test_bad_data():
         quick().fit(X, Y, sample_weight=-np.ones(len(Y)))
     with pytest.raises(ValueError, match="label 7, which y does not"):
         quick().fit(X, Y, validation_data=(X[:3], [0, 1, 7]))
+
+
+@pytest.mark.parametrize("recipe", ["smote", "adasyn", "svm_smote", "all_knn", "metabalance"])
+def test_small_tables_and_their_copies_work_with_every_resampler(recipe):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 4)) + np.arange(60)[:, None] // 40
+    y = (np.arange(60) >= 45).astype(int)
+    options = {"outer": "smote"} if recipe == "metabalance" else {}
+    for rows in (np.arange(60), np.arange(60).repeat(2), np.r_[np.arange(60), 3, 3, 50]):
+        model = quick(recipe, recipe_options=options, validation_fraction=0.0).fit(x[rows], y[rows])
+        assert np.isfinite(model.predict_proba(x)).all()

@@ -194,5 +194,16 @@ def test_refusals():
     with pytest.raises(ValueError, match="preset 'faces' is unknown for tables"):
         RECIPES["metabalance"](task(), preset="faces")
     with pytest.raises(ValueError, match="smote makes new rows, which have no sample_weight"):
-        RECIPES["smote"](task(weight=torch.ones(N)))
+        RECIPES["smote"](task(weight=torch.linspace(0.5, 1.5, N)))
     assert recipe_options("focal") == {"gamma": 2.0}
+
+
+@pytest.mark.parametrize("strategy", ["smote", "near_miss", "all_knn"])
+def test_whole_weights_are_copies_to_a_resampler(strategy):
+    times = torch.arange(N) % 3 + 1
+    weighted, _, _ = stream(task(weight=times / times.double().mean()), strategy)
+    copied, _, _ = stream(
+        task(inputs=INPUTS.repeat_interleave(times, 0), target=TARGET.repeat_interleave(times)), strategy
+    )
+    for a, b in zip(weighted.tensors, copied.tensors, strict=True):
+        assert torch.equal(a, b)

@@ -208,9 +208,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             labels,
             num_classes,
             None if weight is None else torch.as_tensor(weight / weight.mean(), dtype=inputs.dtype),
-            None
-            if self.class_weight is None
-            else _average_one(torch.as_tensor(self.class_weight_), counts),
+            None if self.class_weight is None else _average_one(torch.as_tensor(self.class_weight_), counts),
             self.batch_size,
             seed,
         )

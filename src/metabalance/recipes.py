@@ -167,13 +167,36 @@ def _sampled_prior(task: Task, balancing: str) -> Tensor:
 
 
 def _resampled(task: Task, strategy: str, seed: int) -> tuple[Tensor, Tensor, Tensor | None, tuple[str, ...]]:
-    flat = task.inputs.reshape(len(task.inputs), -1)
-    x, y, source, note = resample(flat.cpu().numpy(), task.target.cpu().numpy(), strategy, seed=seed)
-    if task.weight is not None and source is None:
-        raise ValueError(f"{strategy} makes new rows, which have no sample_weight; leave one of the two out")
+    rows, weight = _copies(task.weight), None
+    keep = torch.arange(len(task.target)) if rows is None else rows
+    flat = task.inputs[keep].reshape(len(keep), -1)
+    x, y, source, note = resample(flat.cpu().numpy(), task.target[keep].cpu().numpy(), strategy, seed=seed)
+    if task.weight is not None and rows is None:
+        if source is None:
+            raise ValueError(
+                f"{strategy} makes new rows, which have no sample_weight; use whole numbers, or leave one of the two out"
+            )
+        weight = task.weight[torch.as_tensor(source)]
     inputs = torch.as_tensor(x, dtype=task.inputs.dtype).reshape(-1, *task.inputs.shape[1:])
-    weight = None if task.weight is None or source is None else task.weight[torch.as_tensor(source)]
     return inputs, torch.as_tensor(np.asarray(y)).long(), weight, (note,) if note else ()
+
+
+def _copies(weight: Tensor | None) -> Tensor | None:
+    """Row numbers that repeat each row as often as it weighs, if weights are multiples of the smallest.
+
+    A weight of k is k copies: so a resampler, which knows no weights, can have them all the same.
+    """
+    if weight is None:
+        return None
+    times = weight.double() / weight.double().min()
+    whole = times.round()
+    if (
+        not bool(torch.isfinite(times).all())
+        or bool((times - whole).abs().max() > 1e-4)
+        or whole.sum() > 10**7
+    ):
+        return None
+    return torch.arange(len(weight)).repeat_interleave(whole.long())
 
 
 def _times(weight: Tensor | None, factor: Tensor) -> Tensor:

@@ -54,7 +54,12 @@ def test_the_fingerprint_sees_every_value(frame):
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"groups": "y"}, "target"), ({"groups": "nobody"}, "nobody"), ({"drop": ("zzz",)}, "zzz"), ({"time": "b"}, "time")],
+    [
+        ({"groups": "y"}, "target"),
+        ({"groups": "nobody"}, "nobody"),
+        ({"drop": ("zzz",)}, "zzz"),
+        ({"time": "b"}, "time"),
+    ],
 )
 def test_refusals(frame, options, said):
     with pytest.raises(DataError, match=said):
