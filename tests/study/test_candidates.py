@@ -67,3 +67,27 @@ def test_any_text_is_read_or_refused(text):
         return
     assert found
     assert all(c.grid() for c in found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["focal(gamma=x)", "erm(hidden=0)", "erm(lr=fast)", "metabalance(order=3)", "metabalance(inner=smot)", "erm(lr=0.1|no)",
+     "lightgbm(num_leaves=many)", "class_weight(weight=heavy)", "erm(optimizer=adamm)"],
+)  # fmt: skip
+def test_values_that_make_no_sense_are_found_before_anything_is_fitted(text):
+    from metabalance.study.fitting import rehearse
+
+    (candidate,) = parse_candidates(text)
+    with pytest.raises(ValueError, match=candidate.name) as caught:
+        rehearse(candidate)
+    assert "\n" not in str(caught.value)
+
+
+def test_values_that_make_sense_pass_the_rehearsal():
+    from metabalance.study.fitting import rehearse
+
+    text = "metabalance(order=2,inner_lr=0.1|0.3,leak=0.01),metabalance(preset=loan_default),erm(hidden=8x4,epochs=3),"
+    for candidate in parse_candidates(
+        text + "class_weight(weight=sqrt),xgboost(max_depth=2),metabalance(inner=smote,outer=all_knn)"
+    ):
+        rehearse(candidate)

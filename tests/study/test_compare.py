@@ -353,3 +353,9 @@ def test_fit_metrics_twin(finished):
     assert found["expected_cost"] == pytest.approx(
         np.mean([run.plan.cost[t][c] for t, c in zip(target, chosen)])
     )
+
+
+def test_a_gain_that_only_the_correction_takes_away_is_told_as_such():
+    result = made({"smote": (0.05, 0.2), "focal": (0.0, 0.9)})
+    result["recipes"][1]["difference"]["average_precision"] |= {"low": 0.01, "high": 0.09}
+    assert "stands out alone, but not among 2 recipes" in advice(result)["details"][0]

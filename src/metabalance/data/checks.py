@@ -42,6 +42,7 @@ FEWEST_ROWS = 20  # below, a rising integer column is likely to be chance
 GIVEN_AWAY = 0.9999  # area under the ROC curve of a single column
 CHANCE = 0.01  # probability, over all columns, that a perfect separation is luck
 SCREEN_ROWS = 20_000
+NUMBERS_IN_WORDS = 0.05  # of the different values; below, a text column happens to hold a number
 
 _UUID = re.compile(r"\{?[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\}?")
 _NUMBERED = re.compile(r"[A-Za-z]*[-_#/:.]?\d+(?:[-_+/:.]\w+)*")
@@ -298,7 +299,8 @@ def _text(features: pd.DataFrame) -> list[Finding]:
     many, mixed = [], []
     for name in features.columns[[is_text(dtype) for dtype in features.dtypes]]:
         levels = pd.Series(features[name].dropna().unique(), dtype=object).astype(str)
-        if pd.to_numeric(levels, errors="coerce").notna().any():
+        # A number among the messages of a text column is a message, too.
+        if pd.to_numeric(levels, errors="coerce").notna().mean() > NUMBERS_IN_WORDS:
             mixed.append(str(name))
         if len(levels) > CATEGORY_LEVELS:
             many.append(str(name))

@@ -64,9 +64,12 @@ def compare_with_progress(console: Console, table: Table, plan: Plan, out: Path)
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
-    for candidate in plan.candidates if any(c.options for c in plan.candidates) else ():
+    for candidate in (c for c in plan.candidates if c.options):
+        from metabalance.study.fitting import rehearse
+
         with _as_data_errors():
             check_options(candidate)
+            rehearse(candidate)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -13,7 +13,7 @@ from metabalance.data.errors import DataError
 from metabalance.data.preprocess import TablePreprocessor
 from metabalance.study.artifact import read_artifact, write_artifact
 from metabalance.study.candidates import BASELINES, Candidate
-from metabalance.study.fitting import Fitted, log_probabilities, shift_log
+from metabalance.study.fitting import Fitted, log_probabilities, rehearse, shift_log
 
 __all__ = ["Network", "TrainedModel"]
 
@@ -211,4 +211,6 @@ def candidate_of(text: str) -> Candidate:
     if len(found) != 1:
         raise ValueError(f"--recipe takes one recipe, but {text!r} names {len(found)}; compare takes several")
     check_options(found[0])
+    if found[0].options:
+        rehearse(found[0])
     return found[0]

@@ -210,10 +210,7 @@ def advice(result: dict[str, Any]) -> dict[str, Any]:
             "None of these beats the plain baseline with a tuned threshold on this table "
             f"({title} {shown(baseline['metrics'][metric])})."
         )
-        details.append(
-            f"The largest gain seen, {best['label']}, is {signed(best['difference'][metric])}: "
-            "not distinguishable from chance here."
-        )
+        details.append(_unproven(best, best["difference"][metric], len(judged)))
     else:
         ranked = sorted(better, key=lambda r: -sign * r["metrics"][metric]["value"])
         winner = ranked[0]["name"]
@@ -261,6 +258,15 @@ def advice(result: dict[str, Any]) -> dict[str, Any]:
         )
     )
     return {"headline": headline, "details": details, "winner": winner}
+
+
+def _unproven(recipe: dict[str, Any], gap: dict[str, Any], compared: int) -> str:
+    seen = f"The largest gain seen, {recipe['label']}, is {signed(gap)}: "
+    if gap["low"] <= 0 <= gap["high"]:
+        return seen + "not distinguishable from chance here."
+    return seen + (
+        f"it stands out alone, but not among {compared} recipes compared (p = {gap['p_holm']:.2f} after Holm's correction)."
+    )
 
 
 def shown(interval: dict[str, float], form: str = ".3f") -> str:
