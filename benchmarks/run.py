@@ -1,4 +1,4 @@
-"""Speed and memory of the main job, and of the bilevel steps beside their peers: `python benchmarks/run.py`.
+"""Speed and memory of the main job: `python benchmarks/run.py`. The bilevel steps have their own, `bilevel_step.py`.
 
 Writes docs/results/speed.md. Needs psutil; the real tables lie in the folder named by METABALANCE_DATA.
 """
@@ -92,7 +92,6 @@ def main() -> None:
     ]
     (ROOT / "docs" / "results" / "speed.md").write_text("\n".join(lines))
     print(ROOT / "docs" / "results" / "speed.md")
-    subprocess.run([sys.executable, str(ROOT / "benchmarks" / "bilevel_step.py")], check=True)
 
 
 if __name__ == "__main__":

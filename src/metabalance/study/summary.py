@@ -265,7 +265,7 @@ def _unproven(recipe: dict[str, Any], gap: dict[str, Any], compared: int) -> str
     if gap["low"] <= 0 <= gap["high"]:
         return seen + "not distinguishable from chance here."
     return seen + (
-        f"it stands out alone, but not among {compared} recipes compared (p = {gap['p_holm']:.2f} after Holm's correction)."
+        f"it stands out alone, but not among {compared} recipes compared (p = {gap['p_holm']:.3f} after Holm's correction)."
     )
 
 
