@@ -345,3 +345,35 @@ def test_unknown_settings_are_named(setting: dict) -> None:
     check_settings(**known)
     with pytest.raises(ValueError, match=f"{next(iter(setting))}=.* is unknown; use one of"):
         check_settings(**known | setting)
+
+
+@pytest.mark.parametrize("leak", [0.0, 0.3])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_one_pass_and_two_stages_give_the_same_second_order(monkeypatch, leak, reduction):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 3)).double()
+    model[0].bias.requires_grad_(False)
+
+    def objective(model, batch):
+        return nn.functional.cross_entropy(model(batch[0]), batch[1])
+
+    batches = [(torch.randn(6, 4).double(), torch.randint(3, (6,))) for _ in range(3)]
+    found = []
+    for small in (10**9, 0):
+        monkeypatch.setattr("metabalance.bilevel.SMALL", small)
+        twin = copy.deepcopy(model)
+        h = hypergradient(
+            twin,
+            objective,
+            batches[0],
+            batches[1:],
+            inner_lr=0.3,
+            order=2,
+            leak=leak,
+            outer_reduction=reduction,
+        )
+        found.append((h, twin[1].running_mean))
+    for a, b in zip(found[0][0].grads, found[1][0].grads, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(found[0][0].outer_loss, found[1][0].outer_loss)
+    torch.testing.assert_close(found[0][1], found[1][1])

@@ -43,6 +43,10 @@ Gradients = list[Tensor | None]
 BN_STATS = ("both", "inner", "outer", "frozen")
 
 
+# Parameters up to which order 2 is differentiated in one pass.
+SMALL = 50_000
+
+
 class Functional:
     """A model at other parameters, the model itself untouched: ``Functional(model, params)(inputs)``.
 
@@ -235,7 +239,20 @@ def hypergradient(
     with batch_norm_statistics(model, bn_stats in ("both", "inner")):
         inner_loss = _loss_at(model, named, theta, objective, inner, stacked)
     slope = gradient(inner_loss.sum() if stacked else inner_loss, theta, create_graph=order == 2)
-    if order == 1 and not stacked:
+    whole = order == 2 and not stacked and sum(p.numel() for p in theta) <= SMALL
+    if whole:
+        # One pass back through the look-ahead and what judges it: a tenth faster where the interpreter is the
+        # cost. Larger models take the two stages below, which never hold both graphs at once.
+        ahead = add(list(theta), slope, -inner_lr)
+        outer_loss = cast(Any, 0.0)
+        with batch_norm_statistics(model, bn_stats in ("both", "outer")):
+            for batch in outer:
+                outer_loss = outer_loss + share * _loss_at(
+                    model, named, cast(Any, ahead), judge, batch, stacked
+                )
+        grads = gradient(outer_loss, theta)
+        outer_loss = outer_loss.detach()
+    elif order == 1 and not stacked:
         # Moving the weights themselves is faster than functional_call, and right also for modules that
         # keep references to their parameters. Order 2 cannot: its inner graph still needs θ.
         with looking_ahead(theta, slope, inner_lr):
@@ -244,7 +261,7 @@ def hypergradient(
         with torch.no_grad():
             ahead = add(list(theta), slope, -inner_lr)
         outer_loss, grads = judged([cast(Tensor, p).detach().requires_grad_() for p in ahead])
-    if order == 2:
+    if order == 2 and not whole:
         grads = add(grads, _curvature(slope, theta, grads), -inner_lr)
     if leak:
         grads = add(grads, [None if g is None else g.detach() for g in slope], leak)
