@@ -8,15 +8,14 @@ source prior afterwards. ``RECIPES`` is built from this module's functions: defi
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from metabalance.counts import class_counts, class_priors, class_weights
-from metabalance.data.batches import BatchLoader
+from metabalance.counts import class_priors, class_weights
 from metabalance.data.cycle import Cycle
 from metabalance.engine import Objective, plain_step
 from metabalance.loss import (
@@ -27,53 +26,13 @@ from metabalance.loss import (
     WeightedCrossEntropy,
 )
 from metabalance.optimize import PRESETS, MetaBalanceStep, Preset, hold_out_meta_set
-from metabalance.sample import (
-    RESAMPLERS,
-    ClassBalancedSampler,
-    OverSampler,
-    PowerSampler,
-    ShuffleSampler,
-    UnderSampler,
-    resample,
-)
+from metabalance.sample import RESAMPLERS
+from metabalance.streams import STREAMS, Task, stream
 
 __all__ = ["RECIPES", "Plan", "Task", "get_recipe", "recipe_options", "stream"]
 
 # A table of a few hundred rows is one batch: an epoch is then this many steps, not one.
 MIN_STEPS_PER_EPOCH = 10
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a recipe may know: the training part, already numeric, and the seed.
-
-    Args:
-        inputs: ``(N, ...)``.
-        target: Class indices ``(N,)``.
-        num_classes: C, whether or not every class occurs.
-        weight: Loss weights ``(N,)`` of average 1, or None.
-        class_weight: Weights per class ``(C,)``, or None; multiplied onto ``weight``.
-        batch_size: Rows per batch.
-        seed: Everything random follows from it.
-    """
-
-    inputs: Tensor
-    target: Tensor
-    num_classes: int
-    weight: Tensor | None = None
-    class_weight: Tensor | None = None
-    batch_size: int = 256
-    seed: int = 0
-
-    @cached_property
-    def counts(self) -> Tensor:
-        """Class sizes ``(C,)``, in rows or, with sample weights, in weight."""
-        return class_counts(self.target, self.num_classes, self.weight)
-
-    @cached_property
-    def prior(self) -> Tensor:
-        """The class prior that unweighted, natural training is calibrated to, ``(C,)``."""
-        return class_priors(self.counts)
 
 
 @dataclass(frozen=True)
@@ -101,106 +60,6 @@ class Plan:
     scheduler: Callable[[torch.optim.Optimizer, int], Any] | None = None
     epochs: int | None = None
     notes: tuple[str, ...] = field(default_factory=tuple)
-
-
-# ---------------------------------------------------------------------------------------------- streams
-
-_SAMPLERS: dict[str, Callable[[Tensor, int], Any]] = {
-    "natural": lambda y, seed: ShuffleSampler(y, seed=seed),
-    "class_balanced": lambda y, seed: ClassBalancedSampler(y, seed=seed),
-    "square_root": lambda y, seed: PowerSampler(y, q=0.5, seed=seed),
-    "random_over": lambda y, seed: OverSampler(y, seed=seed),
-    "random_under": lambda y, seed: UnderSampler(y, seed=seed),
-}
-_ALIASES = {"simple": "natural", "oversample": "random_over", "undersample": "random_under"}
-STREAMS = tuple(dict.fromkeys((*_SAMPLERS, *_ALIASES, *RESAMPLERS)))
-
-
-def stream(
-    task: Task, balancing: str, *, batch_size: int | None = None, seed: int | None = None
-) -> tuple[BatchLoader, Tensor, tuple[str, ...]]:
-    """One stream of batches under a balancing strategy.
-
-    Args:
-        task: The training part.
-        balancing: A sampler (``natural``, ``class_balanced``, ``square_root``, ``random_over``,
-            ``random_under``) or one of the imbalanced-learn strategies of ``metabalance.sample.RESAMPLERS``,
-            applied once to the training part.
-        batch_size: Rows per batch; by default the task's.
-        seed: By default the task's.
-
-    Returns:
-        The loader, the class prior ``(C,)`` that training on it is calibrated to, and notes.
-
-    Raises:
-        ValueError: An unknown strategy; sample weights with a strategy that makes new rows.
-    """
-    balancing = _ALIASES.get(balancing, balancing)
-    notes: tuple[str, ...] = ()
-    size = task.batch_size if batch_size is None else batch_size
-    seed = task.seed if seed is None else seed
-    if balancing in _SAMPLERS:
-        x, y, weight = task.inputs, task.target, task.weight
-        one_batch = balancing == "natural" and size >= len(y)
-        sampler = None if one_batch else _SAMPLERS[balancing](y, seed)
-        prior = task.prior if balancing == "natural" else _sampled_prior(task, balancing)
-    elif balancing in RESAMPLERS:
-        x, y, weight, notes = _resampled(task, balancing, seed)
-        sampler = None if size >= len(y) else ShuffleSampler(y, seed=seed)
-        prior = class_priors(class_counts(y, task.num_classes, weight))
-    else:
-        raise ValueError(f"the stream {balancing!r} is unknown; use one of {', '.join(STREAMS)}")
-    if task.class_weight is not None:
-        weight = _times(weight, task.class_weight.to(x.dtype)[y])
-        prior = class_priors(prior * task.class_weight)
-    tensors = (x, y) if weight is None else (x, y, weight)
-    return BatchLoader(tensors, size, sampler), prior, notes
-
-
-def _sampled_prior(task: Task, balancing: str) -> Tensor:
-    """Class shares in the stream times the mean loss weight of each class's rows."""
-    rows = class_counts(task.target, task.num_classes)
-    present = (rows > 0).double()
-    share = rows.sqrt() if balancing == "square_root" else present
-    mean_weight = torch.where(rows > 0, task.counts / rows.clamp_min(1), torch.zeros_like(rows))
-    return class_priors(share * mean_weight)
-
-
-def _resampled(task: Task, strategy: str, seed: int) -> tuple[Tensor, Tensor, Tensor | None, tuple[str, ...]]:
-    rows, weight = _copies(task.weight), None
-    keep = torch.arange(len(task.target)) if rows is None else rows
-    flat = task.inputs[keep].reshape(len(keep), -1)
-    x, y, source, note = resample(flat.cpu().numpy(), task.target[keep].cpu().numpy(), strategy, seed=seed)
-    if task.weight is not None and rows is None:
-        if source is None:
-            raise ValueError(
-                f"{strategy} makes new rows, which have no sample_weight; use whole numbers, or leave one of the two out"
-            )
-        weight = task.weight[torch.as_tensor(source)]
-    inputs = torch.as_tensor(x, dtype=task.inputs.dtype).reshape(-1, *task.inputs.shape[1:])
-    return inputs, torch.as_tensor(np.asarray(y)).long(), weight, (note,) if note else ()
-
-
-def _copies(weight: Tensor | None) -> Tensor | None:
-    """Row numbers that repeat each row as often as it weighs, if weights are multiples of the smallest.
-
-    A weight of k is k copies: so a resampler, which knows no weights, can have them all the same.
-    """
-    if weight is None:
-        return None
-    times = weight.double() / weight.double().min()
-    whole = times.round()
-    if (
-        not bool(torch.isfinite(times).all())
-        or bool((times - whole).abs().max() > 1e-4)
-        or whole.sum() > 10**7
-    ):
-        return None
-    return torch.arange(len(weight)).repeat_interleave(whole.long())
-
-
-def _times(weight: Tensor | None, factor: Tensor) -> Tensor:
-    return factor if weight is None else weight * factor
 
 
 def steps_per_epoch(task: Task, batch_size: int | None = None) -> int:
