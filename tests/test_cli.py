@@ -343,6 +343,7 @@ def test_the_model_folder_tells_what_it_is(model):
         "oversample",
         "fingerprint",
         "source_prior",
+        "training_prior",
         "versions",
         "torch",
         "schema",

@@ -77,6 +77,7 @@ class TrainedModel:
             model = Network(model.module_.float(), model.training_prior_, model.source_prior_)
             shape = {"features": fitted.model.n_features_in_, "hidden": list(fitted.model.hidden)}
             record = record | {"network": shape | {"dropout": fitted.model.dropout}}
+            record = record | {"training_prior": fitted.model.training_prior_.tolist()}
         record = record | {
             "recipe": fitted.candidate.name,
             "source_prior": fitted.source_prior.tolist(),
