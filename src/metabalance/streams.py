@@ -40,6 +40,9 @@ class Task:
         class_weight: Weights per class ``(C,)``, or None; multiplied onto ``weight``.
         batch_size: Rows per batch.
         seed: Everything random follows from it.
+        epochs: How long the estimator trains, for parts that follow a schedule.
+        feature_dim: D, the width of the network's last ``nn.Linear``; None if it has none.
+        unlabeled: Rows without a label ``(M, ...)``, or None.
     """
 
     inputs: Tensor
@@ -49,6 +52,14 @@ class Task:
     class_weight: Tensor | None = None
     batch_size: int = 256
     seed: int = 0
+    epochs: int = 50
+    feature_dim: int | None = None
+    unlabeled: Tensor | None = None
+
+    @property
+    def images(self) -> bool:
+        """Whether the inputs are images ``(N, channels, height, width)``, with values from 0 to 1."""
+        return self.inputs.dim() == 4
 
     @cached_property
     def counts(self) -> Tensor:

@@ -1,0 +1,40 @@
+"""How well, and how sure: the methods of this stage, in the order in which they are listed."""
+
+from metabalance.methods import papers
+from metabalance.methods.base import Method
+
+__all__ = ["METHODS"]
+
+# fmt: off
+METHODS: tuple[Method, ...] = (
+    Method(
+        "corrected_resampled_t", "judge",
+        "A t interval and test over folds and seeds that allows for their shared training rows.", (papers.NADEAU,),
+        (
+            "metabalance.judge.intervals:corrected_resampled_interval",
+            "metabalance.judge.paired:paired_difference",
+        ),
+    ),
+    Method(
+        "delong", "judge", "A closed-form interval for the area under the ROC curve.", (papers.DELONG, papers.SUN),
+        ("metabalance.judge.intervals:delong_interval",),
+    ),
+    Method(
+        "wilson", "judge",
+        "An interval for a proportion that stays sensible near 0, near 1 and for few rows.", (papers.WILSON,),
+        ("metabalance.judge.intervals:wilson_interval",),
+    ),
+    Method(
+        "bca", "judge", "A bootstrap interval corrected for bias and skewness, for any metric.", (papers.EFRON,),
+        ("metabalance.judge.intervals:bootstrap_interval",),
+    ),
+    Method(
+        "holm", "judge", "Adjusts p-values when several recipes are tested at once.", (papers.HOLM,),
+        ("metabalance.judge.paired:holm",),
+    ),
+    Method(
+        "mcnemar", "judge", "An exact test on the rows that only one of two classifiers gets right.",
+        (papers.MCNEMAR,), ("metabalance.judge.paired:mcnemar",),
+    ),
+)
+# fmt: on

@@ -1,0 +1,63 @@
+"""Which examples are seen: the methods of this stage, in the order in which they are listed."""
+
+from metabalance.methods import papers
+from metabalance.methods.base import Method, recipe, resampler
+
+__all__ = ["METHODS"]
+
+# fmt: off
+METHODS: tuple[Method, ...] = (
+    recipe(
+        "oversample", "sample",
+        "Repeats random rows of the smaller classes until all classes are as large as the largest.", (papers.BUDA,),
+        "metabalance.sample:OverSampler",
+    ),
+    recipe(
+        "undersample", "sample",
+        "Shows only as many rows of each class as the smallest has, a fresh random subset at each pass.",
+        (papers.BUDA,), "metabalance.sample:UnderSampler",
+    ),
+    recipe(
+        "balanced_batches", "sample",
+        "Draws classes in strict rotation, so that every batch holds them in equal shares.", (papers.SHEN,),
+        "metabalance.sample:ClassBalancedSampler",
+    ),
+    recipe(
+        "square_root", "sample",
+        "Draws a class in proportion to the root of its size: halfway between natural and balanced.",
+        (papers.KANG,), "metabalance.sample:PowerSampler",
+    ),
+    resampler(
+        "random_over", "Repeats random rows of the smaller classes once, before training starts.", papers.BUDA,
+        recipe=False, modality="any",
+    ),
+    resampler(
+        "random_under", "Drops random rows of the larger classes once, before training starts.", papers.BUDA,
+        recipe=False, modality="any",
+    ),
+    resampler(
+        "smote", "Adds points on the lines between neighbours of the same small class.", papers.CHAWLA,
+    ),
+    resampler(
+        "borderline_smote", "SMOTE that starts only from points near rows of other classes.", papers.HAN,
+    ),
+    resampler(
+        "svm_smote", "SMOTE that starts from a support vector machine's support vectors.", papers.NGUYEN,
+    ),
+    resampler(
+        "adasyn", "SMOTE that adds more points where neighbours of other classes are more numerous.", papers.HE,
+    ),
+    resampler(
+        "cluster_centroids", "Replaces the rows of a large class by k-means centres.", papers.LIN_WC,
+    ),
+    resampler(
+        "near_miss", "Keeps the rows of a large class that lie nearest to the rows of the smallest.", papers.ZHANG,
+    ),
+    resampler(
+        "all_knn", "Drops rows of large classes that their neighbours would misclassify.", papers.TOMEK,
+    ),
+    resampler(
+        "smote_enn", "SMOTE, then drops the rows that their neighbours would misclassify.", papers.BATISTA, papers.CHAWLA,
+    ),
+)
+# fmt: on

@@ -1,0 +1,3 @@
+"""Recipes whose idea acts after training."""
+
+__all__: list[str] = []

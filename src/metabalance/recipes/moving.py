@@ -1,0 +1,3 @@
+"""Recipes whose idea is how the parameters move."""
+
+__all__: list[str] = []

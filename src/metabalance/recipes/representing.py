@@ -1,0 +1,3 @@
+"""Recipes whose idea is where examples land."""
+
+__all__: list[str] = []
