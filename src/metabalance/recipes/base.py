@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from metabalance.counts import class_priors
 from metabalance.data.cycle import Cycle
 from metabalance.engine import Objective, plain_step
+from metabalance.sample import IndexSampler
 from metabalance.streams import Task, stream
 
 # A table of a few hundred rows is one batch: an epoch is then this many steps, not one.
@@ -71,7 +72,7 @@ def steps_per_epoch(task: Task, batch_size: int | None = None) -> int:
 
 def single_phase(
     task: Task,
-    balancing: str = "natural",
+    balancing: str | IndexSampler = "natural",
     loss: nn.Module | None = None,
     prior: Tensor | None = None,
     *,

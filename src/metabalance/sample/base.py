@@ -236,8 +236,7 @@ def draw_classes(
     owner = torch.stack([torch.arange(classes), other], 1).reshape(-1)
     step = lengths[owner] / width.clamp_min(1e-300) * (1 - 2**-40)
     first = (lengths.cumsum(0) - lengths)[owner]
-    # NumPy asks for huge pages: the page faults of a fresh tensor cost as much as drawing into it.
-    out = torch.from_numpy(np.empty(size, dtype=np.int64))
+    out = fresh((size,), order)
     uniform = torch.empty(min(size, BLOCK), dtype=torch.float64)
     for part in out.split(BLOCK):
         u = uniform[: len(part)].uniform_(generator=generator).mul_(classes)
@@ -265,3 +264,11 @@ def alias_table(shares: Tensor) -> tuple[Tensor, Tensor]:
         if left[giver] < 1:
             small.append(large.pop())
     return torch.tensor(cut, dtype=torch.float64), torch.tensor(other)
+
+
+def fresh(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """An uninitialised tensor of this shape, with the dtype and device of another."""
+    if like.device.type != "cpu" or like.dtype == torch.bfloat16:
+        return torch.empty(shape, dtype=like.dtype, device=like.device)
+    # NumPy asks for huge pages: the page faults of a large fresh tensor cost as much as filling it.
+    return torch.from_numpy(np.empty(shape, dtype=like.new_empty(0).numpy().dtype))
