@@ -14,8 +14,29 @@ MAKE = {
     "ClassBalancedLoss": lambda counts, **kw: losses.ClassBalancedLoss(counts, 0.999, gamma=0.5, **kw),
     "LogitAdjustedLoss": lambda counts, **kw: losses.LogitAdjustedLoss(counts, 1.5, **kw),
     "BalancedSoftmaxLoss": lambda counts, **kw: losses.BalancedSoftmaxLoss(counts, **kw),
+    "LDAMLoss": lambda counts, **kw: losses.LDAMLoss(counts, scale=3.0, weight=1 / counts.clamp_min(1), **kw),
+    "ARBLoss": lambda counts, **kw: losses.ARBLoss(counts, **kw),
+    "ARBLoss of the batch": lambda counts, **kw: losses.ARBLoss(**kw),
+    "CDBLoss": lambda counts, **kw: cdb(counts, **kw),
+    "ClassSmoothingLoss": lambda counts, **kw: losses.ClassSmoothingLoss(counts, spread="inverse", **kw),
+    "LabelAwareSmoothingLoss": lambda counts, **kw: losses.LabelAwareSmoothingLoss(counts, **kw),
+    "DiceLoss": lambda counts, **kw: losses.DiceLoss(**kw),
+    "DiceLoss of the batch": lambda counts, **kw: losses.DiceLoss(level="class", square=False, **kw),
+    "SelfAdjustingDiceLoss": lambda counts, **kw: losses.SelfAdjustingDiceLoss(0.1, **kw),
+    "TverskyLoss": lambda counts, **kw: losses.TverskyLoss(0.3, 0.7, **kw),
 }
+# The counts, or the Dice coefficient, of the batch: there is no loss of a row alone.
+OF_THE_BATCH = {"ARBLoss of the batch", "DiceLoss of the batch"}
+# They hold nothing per class.
+ANY_NUMBER_OF_CLASSES = {"FocalLoss", "DiceLoss", "SelfAdjustingDiceLoss", "TverskyLoss", *OF_THE_BATCH}
+NOT_A_LOSS = {"CosineLinear", "attraction_repulsion", "flatten_tokens"}
 every = pytest.mark.parametrize("make", MAKE.values(), ids=MAKE.keys())
+
+
+def cdb(counts, **kw):
+    loss = losses.CDBLoss(len(counts), gamma=0.5, **kw)
+    loss.update(recall=(counts + 1) / (counts.max() + 2))
+    return loss
 
 
 def counts(classes):
@@ -29,7 +50,7 @@ def batch(classes, rows=32, dtype=torch.float32, seed=0):
 
 
 def test_every_exported_loss_is_here():
-    assert set(MAKE) == set(losses.__all__)
+    assert {name.split()[0] for name in MAKE} == set(losses.__all__) - NOT_A_LOSS
 
 
 @every
@@ -45,10 +66,10 @@ def test_shapes_reductions_and_dtype(make, classes, dtype):
     torch.testing.assert_close(make(counts(classes))(logits, target), each.sum() / 32)
 
 
-@every
-def test_losses_of_one_row_do_not_depend_on_the_others(make):
+@pytest.mark.parametrize("name", sorted(set(MAKE) - OF_THE_BATCH))
+def test_losses_of_one_row_do_not_depend_on_the_others(name):
     logits, target = batch(4)
-    loss = make(counts(4), reduction="none")
+    loss = MAKE[name](counts(4), reduction="none")
     torch.testing.assert_close(loss(logits, target)[:3], loss(logits[:3], target[:3]))
 
 
@@ -124,17 +145,45 @@ def test_wrong_shapes_are_named(make):
         make(counts(3), reduction="avg")
 
 
-@pytest.mark.parametrize("name", sorted(set(MAKE) - {"FocalLoss"}))
+@pytest.mark.parametrize("name", sorted(set(MAKE) - ANY_NUMBER_OF_CLASSES))
 def test_wrong_number_of_classes_is_named(name):
     with pytest.raises(ValueError, match="built for 3 classes, but the logits have 4"):
         MAKE[name](counts(3))(torch.zeros(2, 4), torch.zeros(2, dtype=torch.long))
 
 
-@pytest.mark.parametrize("name", ["ClassBalancedLoss", "LogitAdjustedLoss", "BalancedSoftmaxLoss"])
+OF_COUNTS = (
+    "ClassBalancedLoss",
+    "LogitAdjustedLoss",
+    "BalancedSoftmaxLoss",
+    "LDAMLoss",
+    "ARBLoss",
+    "ClassSmoothingLoss",
+    "LabelAwareSmoothingLoss",
+)
+
+
+@pytest.mark.parametrize("name", OF_COUNTS)
 @pytest.mark.parametrize("bad", [[], [0, 0], [-1, 2], [float("nan"), 1]])
 def test_impossible_counts_are_refused(name, bad):
     with pytest.raises(ValueError, match="class counts must be finite"):
         getattr(losses, name)(bad)
+
+
+@every
+def test_compiled_it_is_the_same(make):
+    logits, target = batch(3)
+    loss = make(counts(3))
+    torch.testing.assert_close(torch.compile(loss, backend="eager")(logits, target), loss(logits, target))
+
+
+@every
+def test_bfloat16_is_near_float32(make):
+    logits, target = batch(3, rows=400)  # more than bfloat16 can count
+    logits = logits.detach().bfloat16()
+    loss = make(counts(3))
+    torch.testing.assert_close(
+        loss(logits, target).float(), loss(logits.float(), target), rtol=0.01, atol=0.01
+    )
 
 
 @every
@@ -158,6 +207,12 @@ def test_finite_and_not_negative_for_any_logits(make, seed, rows, classes, scale
         losses.LogitAdjustedLoss([7, 7, 7]),
         losses.LogitAdjustedLoss([9, 5, 1], tau=0.0),
         losses.BalancedSoftmaxLoss([7, 7, 7]),
+        losses.ARBLoss([7, 7, 7]),
+        losses.LDAMLoss([9, 5, 1], max_margin=0.0, scale=1.0),
+        losses.CDBLoss(3),
+        losses.ClassSmoothingLoss([9, 5, 1], head=0.0, tail=0.0),
+        losses.ClassSmoothingLoss([7, 7, 7], head=0.0, tail=0.5),
+        losses.LabelAwareSmoothingLoss([9, 5, 1], head=0.0, tail=0.0),
     ],
     ids=repr,
 )
