@@ -78,6 +78,16 @@ def test_gradient_is_the_adjusted_softmax_minus_the_label(data):
     torch.testing.assert_close(logits.grad, p.detach(), rtol=1e-6, atol=1e-6)
 
 
+def test_mixed_labels_are_counted_as_the_unmixed_batch(data):
+    logits, target = data
+    target = target.clamp_max(2)  # class 3 is absent
+    other = target.flip(0)
+    shares = 0.3 * F.one_hot(target, 4) + 0.7 * F.one_hot(other, 4)
+    counts = [target.tolist().count(c) for c in range(4)]
+    expected = 0.3 * twin(logits, target, counts) + 0.7 * twin(logits, other, counts)
+    torch.testing.assert_close(ARBLoss(reduction="none")(logits, shares), expected, rtol=1e-6, atol=1e-6)
+
+
 def test_a_clamp_hides_the_gradient_beyond_it():
     for clamp, expected in ((30.0, 30.0), (None, 100.0)):
         logits = torch.tensor([[100.0, 0.0]], requires_grad=True)

@@ -182,6 +182,15 @@ def test_dice_is_not_a_proper_scoring_rule():
     assert grid[expected.argmin()].item() == pytest.approx(0.196, abs=1e-3)
 
 
+@pytest.mark.parametrize("level", ["example", "class"])
+def test_mixed_labels_are_best_met_by_their_own_shares(level):
+    shares = torch.tensor([[0.3, 0.7, 0.0], [0.1, 0.2, 0.7]], dtype=torch.float64)
+    loss = DiceLoss(level)
+    best = loss(shares.clamp_min(1e-12).log(), shares)
+    assert float(best) == pytest.approx(0, abs=1e-9)
+    assert loss(torch.zeros(2, 3, dtype=torch.float64), shares) > 0.01
+
+
 def test_hard_negatives_are_counted_right():
     p = torch.tensor([[0.9], [0.1], [0.5], [0.5], [0.3], [0.7]])
     y = torch.tensor([[1.0], [1.0], [0.0], [0.0], [0.0], [0.0]])

@@ -29,6 +29,8 @@ MAKE = {
 OF_THE_BATCH = {"ARBLoss of the batch", "DiceLoss of the batch"}
 # They hold nothing per class.
 ANY_NUMBER_OF_CLASSES = {"FocalLoss", "DiceLoss", "SelfAdjustingDiceLoss", "TverskyLoss", *OF_THE_BATCH}
+# Mixed labels enter the coefficient as they are.
+NOT_LINEAR_IN_LABELS = {"DiceLoss", "SelfAdjustingDiceLoss", "TverskyLoss", *OF_THE_BATCH}
 NOT_A_LOSS = {"CosineLinear", "attraction_repulsion", "flatten_tokens"}
 every = pytest.mark.parametrize("make", MAKE.values(), ids=MAKE.keys())
 
@@ -121,6 +123,34 @@ def test_state_dict_round_trip(make):
     old, new = make(counts(3)), make(torch.ones(3))
     new.load_state_dict(old.state_dict())
     assert torch.equal(new(logits, target), old(logits, target))
+
+
+@every
+def test_shares_of_one_class_are_that_class(make):
+    logits, target = batch(4)
+    shares = F.one_hot(target, 4).float()
+    loss = make(counts(4), reduction="none")
+    torch.testing.assert_close(loss(logits, shares), loss(logits, target))
+
+
+@pytest.mark.parametrize("name", sorted(set(MAKE) - NOT_LINEAR_IN_LABELS))
+def test_mixed_labels_cost_the_mixture(name):
+    logits, target = batch(4)
+    other = target.flip(0)
+    shares = 0.3 * F.one_hot(target, 4) + 0.7 * F.one_hot(other, 4)
+    loss = MAKE[name](counts(4), reduction="none")
+    mixture = 0.3 * loss(logits, target) + 0.7 * loss(logits, other)
+    torch.testing.assert_close(loss(logits, shares), mixture)
+
+
+@every
+def test_mixed_labels_have_finite_gradients_at_extreme_logits(make):
+    logits = (torch.eye(3) * 1e4).requires_grad_()
+    shares = torch.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [0.2, 0.8, 0.0]])  # the last class is absent
+    value = make(counts(3))(logits, shares)
+    value.backward()
+    assert torch.isfinite(value)
+    assert torch.isfinite(logits.grad).all()
 
 
 @every

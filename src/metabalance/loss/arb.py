@@ -51,16 +51,24 @@ class ARBLoss(ClassificationLoss):
         self.register_buffer("log_count", log_count)
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
+        one_hot = torch.zeros_like(logits).scatter(1, target[:, None], 1.0)
+        return F.cross_entropy(self.adjusted(logits, one_hot), target, reduction="none")
+
+    def mixed_losses(self, logits: Tensor, shares: Tensor) -> Tensor:
+        """Losses ``(B,)`` of mixed labels ``(B, C)``, whose sums count the batch: those of the unmixed one."""
+        cost = -self.adjusted(logits, shares).log_softmax(1)
+        return (shares * cost.masked_fill(shares == 0, 0.0)).sum(1)  # 0 times the infinity of an absent class
+
+    def adjusted(self, logits: Tensor, shares: Tensor) -> Tensor:
+        """Logits ``(B, C)`` plus the logarithms of the counts, minus infinity for a class absent from the batch."""
         # Not half precision: it cannot count beyond a few hundred.
         z = logits.to(torch.promote_types(logits.dtype, torch.float32))
         if self.clamp is not None:
             z = z.clamp(-self.clamp, self.clamp)
         if self.log_count is None:
-            log_count = torch.zeros_like(z).scatter(1, target[:, None], 1.0).sum(0).log()
-        else:
-            check_num_classes(z, self.log_count)
-            log_count = self.log_count.to(z.dtype)
-        return F.cross_entropy(z + log_count, target, reduction="none")
+            return z + shares.to(z.dtype).sum(0).log()
+        check_num_classes(z, self.log_count)
+        return z + self.log_count.to(z.dtype)
 
 
 def attraction_repulsion(logits: Tensor, target: Tensor, counts: Any = None) -> tuple[Tensor, Tensor]:

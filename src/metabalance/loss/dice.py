@@ -72,9 +72,13 @@ class DiceLoss(ClassificationLoss):
         self.classes = None if classes is None else list(classes)
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
+        return self.mixed_losses(logits, torch.zeros_like(logits).scatter(1, target[:, None], 1.0))
+
+    def mixed_losses(self, logits: Tensor, shares: Tensor) -> Tensor:
+        """Losses ``(B,)`` of labels ``(B, C)``, which enter the Dice coefficient as they are."""
         # Not half precision: sums of squares of small probabilities vanish in it.
         z = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        y = torch.zeros_like(z).scatter(1, target[:, None], 1.0)
+        y = shares.to(z.dtype)
         p = self_adjusted(z, self.alpha)
         if self.ohem_ratio > 0:
             p = p.masked_fill(~hardest(z.detach().softmax(1), y, self.ohem_ratio), 0.0)

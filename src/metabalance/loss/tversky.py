@@ -62,9 +62,12 @@ class TverskyLoss(ClassificationLoss):
         self.classes = None if classes is None else list(classes)
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
+        return self.mixed_losses(logits, torch.zeros_like(logits).scatter(1, target[:, None], 1.0))
+
+    def mixed_losses(self, logits: Tensor, shares: Tensor) -> Tensor:
+        """Losses ``(B,)`` of labels ``(B, C)``, which enter the coefficient as they are."""
         z = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        y = of_classes(torch.zeros_like(z).scatter(1, target[:, None], 1.0), self.classes)
-        p = of_classes(z.softmax(1), self.classes)
+        p, y = of_classes(z.softmax(1), self.classes), of_classes(shares.to(z.dtype), self.classes)
         hit, alarm, miss = p * y, p * (1 - y), (1 - p) * y
         if self.level == "class":
             hit, alarm, miss = (part.sum(0, keepdim=True) for part in (hit, alarm, miss))
