@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 
 from metabalance.loss import ClassSmoothingLoss, LabelAwareSmoothingLoss
-from metabalance.loss.label_smoothing import smoothed_prior
 
 
 @pytest.fixture
@@ -107,13 +106,6 @@ def test_gradient_is_the_softmax_minus_the_smoothed_label(data):
     share = loss.epsilon.double()[target][:, None]
     q = (1 - share) * F.one_hot(target, 3) + share / 3
     torch.testing.assert_close(logits.grad, (logits.softmax(1) - q).detach(), rtol=1e-6, atol=1e-6)
-
-
-def test_the_prior_of_smoothed_labels():
-    epsilon, received = torch.tensor([0.0, 0.5]), torch.tensor([0.5, 0.5])
-    torch.testing.assert_close(
-        smoothed_prior([80, 20], epsilon, received), torch.tensor([0.85, 0.15], dtype=torch.float64)
-    )
 
 
 @pytest.mark.parametrize("make", [ClassSmoothingLoss, LabelAwareSmoothingLoss])

@@ -89,9 +89,3 @@ def check_shares(head: float, tail: float) -> None:
     """Raises ValueError unless both are in ``[0, 1)``."""
     if not (0 <= head < 1 and 0 <= tail < 1):
         raise ValueError(f"head and tail must be at least 0 and below 1, but {head} and {tail} were given")
-
-
-def smoothed_prior(prior: Any, epsilon: Tensor, received: Tensor) -> Tensor:
-    """The class shares ``(C,)``, float64, of smoothed labels when the hard ones have ``prior`` ``(C,)``."""
-    pi, given = class_priors(prior), epsilon.double()
-    return class_priors(pi * (1 - given) + (pi * given).sum() * received.double())
