@@ -61,9 +61,12 @@ class NearestClassMean(nn.Module):
         return self
 
     def forward(self, features: Tensor) -> Tensor:
-        # Not torch.cdist: its square root has no gradient at distance 0.
-        distance = (self._normalized(features)[:, None] - self.centres).square().sum(2)
-        return torch.where(distance.isnan(), float("-inf"), -distance)
+        # Not torch.cdist: its square root has no gradient at distance 0. NaN is taken out before the difference,
+        # for it would come back in the gradient.
+        absent = self.centres.isnan().any(1)
+        centres = torch.where(absent[:, None], 0, self.centres)
+        distance = (self._normalized(features)[:, None] - centres).square().sum(2)
+        return torch.where(absent, float("-inf"), -distance)
 
     def _normalized(self, features: Tensor) -> Tensor:
         if self.normalize == "cl2n":
