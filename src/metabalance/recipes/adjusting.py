@@ -1,5 +1,6 @@
 """Recipes whose idea acts after training."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ TRUNK = 0.9
 
 def tau_norm(task: Task, tau: float = 1.0) -> Plan:
     """τ-normalisation: plain training, then class vectors are brought towards one length (Kang et al. 2020)."""
+    _check_tau(tau)
 
     def finish(model: nn.Module) -> None:
         tau_normalize(model, tau)
@@ -93,6 +95,7 @@ def thresholding(task: Task, sampling: str = "natural", prior: str = "train_orig
 
 def posthoc_logit_adjustment(task: Task, tau: float = 1.0) -> Plan:
     """Post-hoc logit adjustment: plain training, then tau log priors leave the scores (Menon et al. 2021)."""
+    _check_tau(tau)
     return _divided(single_phase(task), task.prior, tau)
 
 
@@ -108,6 +111,12 @@ def _divided(plan: Plan, divisor: Tensor, tau: float) -> Plan:
 
 def _finished(plan: Plan, finish: Callable[[nn.Module], None], prior: Tensor) -> Plan:
     return replace(plan, finish=finish, finished_prior=class_priors(prior))
+
+
+def _check_tau(tau: float) -> None:
+    # Here already, not only when the network is changed: that is after training.
+    if not math.isfinite(tau):
+        raise ValueError(f"tau must be a finite number, but {tau} was given")
 
 
 def _power(prior: Tensor, exponent: float) -> Tensor:

@@ -96,7 +96,8 @@ def two_phase(task: Task, first: str = "random_over", freeze_bn: bool = True) ->
     """
     if first not in ("random_over", "random_under"):
         raise ValueError(f"first={first!r} is unknown; use 'random_over' or 'random_under'")
-    # The paper's second phase has the first one's settings, its number of steps too, and a tenth of its rate.
+    # The paper's second phase has the first one's settings, its number of steps too, and a tenth of its rate. Cut
+    # short, it leaves the scores between the priors of the two phases; the one named is where it leads.
     return single_phase(
         task, first, share=0.5, then=lambda _: head_phase(task, "natural", 0.5, freeze_bn, lr_scale=0.1)
     )
