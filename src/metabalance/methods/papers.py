@@ -178,6 +178,30 @@ BANSAL = Paper(
     ),
     2021, "arXiv preprint", "misc", arxiv="2106.09643",
 )
+FORET = Paper(
+    "foret2021sharpness", "Sharpness-Aware Minimization for Efficiently Improving Generalization",
+    ("Pierre Foret", "Ariel Kleiner", "Hossein Mobahi", "Behnam Neyshabur"), 2021, ICLR, arxiv="2010.01412",
+)
+KWON = Paper(
+    "kwon2021asam",
+    "ASAM: Adaptive Sharpness-Aware Minimization for Scale-Invariant Learning of Deep Neural Networks",
+    ("Jungmin Kwon", "Jeongseop Kim", "Hyunseo Park", "In Kwon Choi"), 2021, ICML, arxiv="2102.11600",
+)
+SHWARTZ_ZIV = Paper(
+    "shwartz-ziv2023simplifying", "Simplifying Neural Network Training Under Class Imbalance",
+    ("Ravid Shwartz-Ziv", "Micah Goldblum", "Yucen Lily Li", "C. Bayan Bruss", "Andrew Gordon Wilson"), 2023,
+    NEURIPS, volume="36", arxiv="2312.02517",
+)
+CAO = Paper(
+    "cao2019learning", "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss",
+    ("Kaidi Cao", "Colin Wei", "Adrien Gaidon", "Nikos Arechiga", "Tengyu Ma"), 2019, NEURIPS, volume="32",
+    arxiv="1906.07413",
+)
+MADRY = Paper(
+    "madry2018towards", "Towards Deep Learning Models Resistant to Adversarial Attacks",
+    ("Aleksander Madry", "Aleksandar Makelov", "Ludwig Schmidt", "Dimitris Tsipras", "Adrian Vladu"), 2018, ICLR,
+    arxiv="1706.06083",
+)
 SAERENS = Paper(
     "saerens2002adjusting",
     "Adjusting the Outputs of a Classifier to New a Priori Probabilities: A Simple Procedure",
