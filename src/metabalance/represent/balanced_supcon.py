@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metabalance.represent.base import at_least_float32, check_features
+from metabalance.represent.base import at_least_float32, check_features, product
 from metabalance.represent.supcon import check_temperature
 
 
@@ -67,14 +67,14 @@ class BalancedSupConLoss(nn.Module):
 
     def forward(self, features: Tensor, target: Tensor) -> Tensor:
         check_features(features, target)
-        z, labels = features, target
+        z, labels = at_least_float32(features), target
         if self.prototypes is not None:
             if features.shape[1] != self.prototypes.shape[1]:
                 raise ValueError(
                     f"the prototypes have {self.prototypes.shape[1]} dimensions, but the features have "
                     f"{features.shape[1]}; build the loss with feature_dim={features.shape[1]}"
                 )
-            z = torch.cat([features, self.prototypes.to(features.dtype)])
+            z = torch.cat([z, self.prototypes.to(z.dtype)])
             labels = torch.cat([target, torch.arange(self.num_classes, device=target.device)])
         if self.normalize:
             z = F.normalize(z, dim=1)
@@ -89,18 +89,17 @@ def balanced_supcon_losses(
 ) -> tuple[Tensor, Tensor]:
     """The losses ``(A,)`` of the first A rows as anchors, 0 without a positive, and their numbers of positives.
 
-    Features ``(B, D)`` are taken as they are; half precisions are computed in float32.
+    Features ``(B, D)``, of float32 or more, are taken as they are.
     """
-    z = at_least_float32(features)
-    itself = torch.eye(len(z), dtype=torch.bool, device=z.device)[:anchors]
+    itself = torch.eye(len(features), dtype=torch.bool, device=features.device)[:anchors]
     same = target[:anchors, None] == target
     positive = same & ~itself
-    similarity = z[:anchors] @ z.T / temperature
+    similarity = product(features[:anchors], features.T) / temperature
     counts = F.one_hot(target, num_classes).sum(0)
     share = (
-        (counts[target] - same.long()).clamp_min(1).to(z.dtype)
+        (counts[target] - same.long()).clamp_min(1).to(features.dtype)
     )  # |A_j(i)|: the anchor's class is one less
-    lowest = torch.finfo(z.dtype).min
+    lowest = torch.finfo(features.dtype).min
     denominator = (similarity.masked_fill(itself, lowest) - share.log()).logsumexp(1, keepdim=True)
     positives = positive.sum(1)
     total = (similarity - denominator).masked_fill(~positive, 0).sum(1)

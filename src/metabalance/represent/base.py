@@ -23,14 +23,22 @@ def at_least_float32(features: Tensor) -> Tensor:
     return features.float() if features.dtype in (torch.float16, torch.bfloat16) else features
 
 
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """The matrix product in the operands' own precision, inside autocast too."""
+    with torch.autocast(left.device.type, enabled=False):
+        return left @ right
+
+
 def two_views(features: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """The halves ``(B, D)`` of stacked views ``(2B, D)``: row i of one and row i of the other are one example.
+
+    Half precisions become float32.
 
     Raises:
         ValueError: An odd number of rows, or halves with different targets.
     """
     check_features(features, target)
-    views = features.chunk(2)
+    views = at_least_float32(features).chunk(2)
     # Anything else would silently pull unrelated examples together.
     paired = len(features) % 2 == 0 and (torch.compiler.is_compiling() or torch.equal(*target.chunk(2)))
     if not paired:

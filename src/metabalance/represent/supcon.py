@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metabalance.represent.base import at_least_float32, check_features
+from metabalance.represent.base import at_least_float32, check_features, product
 
 
 class SupConLoss(nn.Module):
@@ -49,7 +49,8 @@ class SupConLoss(nn.Module):
 
     def forward(self, features: Tensor, target: Tensor) -> Tensor:
         check_features(features, target)
-        z = F.normalize(features, dim=1) if self.normalize else features
+        z = at_least_float32(features)
+        z = F.normalize(z, dim=1) if self.normalize else z
         losses, positives = supcon_losses(z, target, self.temperature)
         counted = len(target) if self.count_lonely else (positives > 0).sum().clamp_min(1)
         return losses.sum() / counted
@@ -58,12 +59,12 @@ class SupConLoss(nn.Module):
 def supcon_losses(features: Tensor, target: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """Each anchor's loss ``(B,)``, 0 without a positive, and its number of positives ``(B,)``.
 
-    Features ``(B, D)`` are taken as they are; half precisions are computed in float32.
+    Features ``(B, D)``, of float32 or more, are taken as they are.
     """
-    z = at_least_float32(features)
-    itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
+    itself = torch.eye(len(features), dtype=torch.bool, device=features.device)
     # The lowest number, not -inf: the logarithm of a batch of one row would have a NaN gradient.
-    similarity = (z @ z.T / temperature).masked_fill(itself, torch.finfo(z.dtype).min)
+    similarity = product(features, features.T) / temperature
+    similarity = similarity.masked_fill(itself, torch.finfo(similarity.dtype).min)
     log_share = similarity - similarity.logsumexp(1, keepdim=True)
     positive = (target[:, None] == target) & ~itself
     positives = positive.sum(1)

@@ -10,7 +10,7 @@ code holds none.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metabalance.represent.base import at_least_float32, two_views
+from metabalance.represent.base import product, two_views
 
 
 class VICRegLoss(nn.Module):
@@ -56,14 +56,13 @@ def vicreg(
     published coefficients belong to; second-hand accounts of the paper have no half before the variance terms
     (UNCONFIRMED). One row has no variance: then only the first term is left.
     """
-    z1, z2 = at_least_float32(z1), at_least_float32(z2)
     loss = invariance * F.mse_loss(z1, z2)
     if len(z1) < 2:
         return loss
     for z in (z1, z2):
         deviation = z - z.mean(0)
         spread = (z.var(0) + 1e-4).sqrt()
-        cov = deviation.T @ deviation / (len(z) - 1)
+        cov = product(deviation.T, deviation) / (len(z) - 1)
         off_diagonal = cov.square().sum() - cov.diagonal().square().sum()
         loss = loss + variance * F.relu(1 - spread).mean() / 2 + covariance * off_diagonal / z.shape[1]
     return loss
