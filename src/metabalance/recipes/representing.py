@@ -342,8 +342,8 @@ def _followed(plan: Plan, last: Callable[[nn.Module, Callable[[nn.Module], None]
 def _restart(model: nn.Module, start: nn.Module) -> None:
     """Gives the network back the layers and weights that it started with, in place."""
     parameter = next(model.parameters(), None)
-    for name, child in deepcopy(start).named_children():
-        setattr(model, name, child)  # layers too: a phase may have exchanged the head
+    for name, child in deepcopy(start)._modules.items():
+        setattr(model, name, child)  # layers, not weights alone: a phase may have exchanged the head
     model.load_state_dict(start.state_dict())
     if parameter is not None:
         model.to(parameter.device)
