@@ -465,7 +465,7 @@ def weight_gradient(
     model: nn.Module,
     losses: Losses,
     batch: Any,
-    coefficients: Callable[[Tensor], Tensor],
+    coefficients: Callable[[Tensor], Tensor] | None,
     outer_objective: Objective,
     outer: Any,
     *,
@@ -486,7 +486,8 @@ def weight_gradient(
         model: An unwrapped module (see :func:`unwrap`).
         losses: ``(model, batch) -> (B,)``.
         batch: The look-ahead's batch.
-        coefficients: ``(losses (B,)) -> (B,)``, called once, with detached losses.
+        coefficients: ``(losses (B,)) -> (B,)``, called once, with detached losses; None is zeros, where no
+            look-ahead is needed.
         outer_objective: ``(model, batch) -> loss ()``.
         outer: The batch that judges.
         inner_lr: η.
@@ -515,18 +516,19 @@ def weight_gradient(
     then = _random_state(theta)
     each = losses(model, batch)
     drawn = _random_state(theta)
-    c = coefficients(each.detach())
-    slope = torch.autograd.grad(each, theta, c.detach().to(each.dtype), retain_graph=True, allow_unused=True)
-    ahead = [
-        p.detach() if g is None else (p.detach() - inner_lr * g).requires_grad_()
-        for p, g in zip(theta, average_over_ranks(list(slope), theta))
-    ]
-    moved = [p for p in ahead if p.requires_grad]
+    if coefficients is None:
+        c = torch.zeros_like(each, requires_grad=False)
+        slope: Gradients = [None] * len(theta)
+    else:
+        c = coefficients(each.detach())
+        start = c.detach().to(each.dtype)
+        slope = list(torch.autograd.grad(each, theta, start, retain_graph=True, allow_unused=True))
+        slope = average_over_ranks(slope, theta)
+    ahead = [p.detach() if g is None else p.detach() - inner_lr * g for p, g in zip(theta, slope)]
+    ahead = [p.requires_grad_() for p in ahead]
     with _buffers_kept(model) as buffers:
         outer_loss = outer_objective(Functional(model, dict(zip(named, ahead)) | buffers), outer)
-    slopes = iter(gradient(outer_loss, moved))
-    direction = [next(slopes) if p.requires_grad else None for p in ahead]
-    direction = average_over_ranks(direction, theta)
+    direction = average_over_ranks(gradient(outer_loss, ahead), theta)
     if not math.isfinite((each.detach().sum() + outer_loss.detach()).item()):
         raise FloatingPointError(
             f"the look-ahead gave losses with the sum {each.sum().item()} and an outer loss of "
