@@ -126,6 +126,25 @@ REN = Paper(
     ),
     2020, NEURIPS, volume="33", arxiv="2007.10740",
 )
+REN_2018 = Paper(
+    "ren2018learning", "Learning to Reweight Examples for Robust Deep Learning",
+    ("Mengye Ren", "Wenyuan Zeng", "Bin Yang", "Raquel Urtasun"), 2018, ICML, volume="80",
+    pages="4334-4343", arxiv="1803.09050",
+)
+SHU = Paper(
+    "shu2019meta", "Meta-Weight-Net: Learning an Explicit Mapping For Sample Weighting",
+    (
+        "Jun Shu", "Qi Xie", "Lixuan Yi", "Qian Zhao", "Sanping Zhou", "Zongben Xu", "Deyu Meng",
+    ),
+    2019, NEURIPS, volume="32", arxiv="1902.07379",
+)
+SHU_2023 = Paper(
+    "shu2023cmw",
+    "CMW-Net: Learning a Class-Aware Sample Weighting Mapping for Robust Deep Learning",
+    ("Jun Shu", "Xiang Yuan", "Deyu Meng", "Zongben Xu"), 2023,
+    "IEEE Transactions on Pattern Analysis and Machine Intelligence", "article", "45", "11521-11539",
+    "2202.05613", "10.1109/TPAMI.2023.3271451",
+)
 BANSAL = Paper(
     "bansal2021metabalance", "MetaBalance: High-Performance Neural Networks for Class-Imbalanced Data",
     (

@@ -7,8 +7,6 @@ from torch import Tensor, nn
 
 from metabalance.bilevel import Stream, average_over_ranks, batch_norm_statistics, gradient, to_device
 
-__all__ = ["MetaStep", "batch_weights", "example_losses", "meta_objective", "update"]
-
 
 class MetaStep:
     """A step of the engine that draws a second stream, the meta batches that judge.
