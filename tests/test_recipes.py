@@ -108,6 +108,7 @@ NO_EXACT_PRIOR = {
     "focal": "not a proper loss",
     "dice": "not a proper loss",
     "ldam": "not a proper loss",
+    "ldam_drw": "not a proper loss",
     "drw": "changes during training, which is not run here",
     "drs": "changes during training, which is not run here",
     "supcon": "needs features",

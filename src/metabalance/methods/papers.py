@@ -126,11 +126,6 @@ REN = Paper(
     ),
     2020, NEURIPS, volume="33", arxiv="2007.10740",
 )
-CAO = Paper(
-    "cao2019learning", "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss",
-    ("Kaidi Cao", "Colin Wei", "Adrien Gaidon", "Nikos Arechiga", "Tengyu Ma"), 2019, NEURIPS, volume="32",
-    arxiv="1906.07413",
-)
 XIE = Paper(
     "xie2023neural", "Neural Collapse Inspired Attraction-Repulsion-Balanced Loss for Imbalanced Learning",
     ("Liang Xie", "Yibo Yang", "Deng Cai", "Xiaofei He"), 2023, "Neurocomputing", "article", "527", "60-70",
@@ -159,11 +154,6 @@ SALEHI = Paper(
     ("Seyed Sadegh Mohseni Salehi", "Deniz Erdogmus", "Ali Gholipour"), 2017,
     "International Workshop on Machine Learning in Medical Imaging", pages="379-387", arxiv="1706.05721",
     doi="10.1007/978-3-319-67389-9_44",
-)
-SHWARTZ_ZIV = Paper(
-    "shwartz-ziv2023simplifying", "Simplifying Neural Network Training Under Class Imbalance",
-    ("Ravid Shwartz-Ziv", "Micah Goldblum", "Yucen Lily Li", "C. Bayan Bruss", "Andrew Gordon Wilson"), 2023,
-    NEURIPS, volume="36", arxiv="2312.02517",
 )
 ZHONG = Paper(
     "zhong2021improving", "Improving Calibration for Long-Tailed Recognition",
