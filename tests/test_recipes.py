@@ -96,12 +96,18 @@ class Shares(torch.nn.Module):
 MAKES_ROWS = {"smote", "borderline_smote", "svm_smote", "adasyn", "smote_enn", "cluster_centroids"}
 
 
-# focal is not a proper loss: no prior is exact. The deferred ones change during training, which is not run here.
-NOT_EXACT = {"focal", "drw", "drs"}
+# Where no exact prior can be named, and why.
+NOT_EXACT = {
+    "focal": "not a proper loss",
+    "dice": "not a proper loss",
+    "ldam": "not a proper loss",
+    "drw": "changes during training, which is not run here",
+    "drs": "changes during training, which is not run here",
+}
 
 
 @pytest.mark.parametrize("weighted", ["", "classes", "rows and classes"])
-@pytest.mark.parametrize("name", sorted(set(RECIPES) - NOT_EXACT))
+@pytest.mark.parametrize("name", sorted(set(RECIPES) - set(NOT_EXACT)))
 def test_a_model_without_inputs_learns_the_training_prior(name, weighted):
     if "rows" in weighted and name in MAKES_ROWS:
         pytest.skip("new rows have no weight")
