@@ -261,6 +261,62 @@ MCNEMAR = Paper(
     "Note on the Sampling Error of the Difference Between Correlated Proportions or Percentages",
     ("Quinn McNemar",), 1947, "Psychometrika", "article", "12", "153-157", doi="10.1007/BF02295996",
 )
+KHOSLA = Paper(
+    "khosla2020supervised", "Supervised Contrastive Learning",
+    (
+        "Prannay Khosla", "Piotr Teterwak", "Chen Wang", "Aaron Sarna", "Yonglong Tian", "Phillip Isola",
+        "Aaron Maschinot", "Ce Liu", "Dilip Krishnan",
+    ),
+    2020, NEURIPS, volume="33", arxiv="2004.11362",
+)
+ZHU = Paper(
+    "zhu2022balanced", "Balanced Contrastive Learning for Long-Tailed Visual Recognition",
+    ("Jianggang Zhu", "Zheng Wang", "Jingjing Chen", "Yi-Ping Phoebe Chen", "Yu-Gang Jiang"), 2022,
+    "IEEE/CVF Conference on Computer Vision and Pattern Recognition", pages="6908-6917", arxiv="2207.09052",
+)
+WANG_W = Paper(
+    "wang2021imbalanced", "Imbalanced Adversarial Training with Reweighting",
+    (
+        "Wentao Wang", "Han Xu", "Xiaorui Liu", "Yaxin Li", "Bhavani Thuraisingham", "Jiliang Tang",
+    ),
+    2021, "arXiv preprint", "misc", arxiv="2107.13639",
+)
+SHWARTZ_ZIV = Paper(
+    "shwartz-ziv2023simplifying", "Simplifying Neural Network Training Under Class Imbalance",
+    ("Ravid Shwartz-Ziv", "Micah Goldblum", "Yucen Lily Li", "C. Bayan Bruss", "Andrew Gordon Wilson"), 2023,
+    NEURIPS, volume="36", arxiv="2312.02517",
+)
+BARDES = Paper(
+    "bardes2022vicreg",
+    "VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised Learning",
+    ("Adrien Bardes", "Jean Ponce", "Yann LeCun"), 2022, ICLR, arxiv="2105.04906",
+)
+CHEN_T = Paper(
+    "chen2020simple", "A Simple Framework for Contrastive Learning of Visual Representations",
+    ("Ting Chen", "Simon Kornblith", "Mohammad Norouzi", "Geoffrey Hinton"), 2020, ICML, arxiv="2002.05709",
+)
+YANG = Paper(
+    "yang2020rethinking", "Rethinking the Value of Labels for Improving Class-Imbalanced Learning",
+    ("Yuzhe Yang", "Zhi Xu"), 2020, NEURIPS, volume="33", arxiv="2006.07529",
+)
+GIDARIS = Paper(
+    "gidaris2018unsupervised", "Unsupervised Representation Learning by Predicting Image Rotations",
+    ("Spyros Gidaris", "Praveer Singh", "Nikos Komodakis"), 2018, ICLR, arxiv="1803.07728",
+)
+HE_K = Paper(
+    "he2020momentum", "Momentum Contrast for Unsupervised Visual Representation Learning",
+    ("Kaiming He", "Haoqi Fan", "Yuxin Wu", "Saining Xie", "Ross Girshick"), 2020,
+    "IEEE/CVF Conference on Computer Vision and Pattern Recognition", arxiv="1911.05722",
+)
+CHEN_X = Paper(
+    "chen2020improved", "Improved Baselines with Momentum Contrastive Learning",
+    ("Xinlei Chen", "Haoqi Fan", "Ross Girshick", "Kaiming He"), 2020, "arXiv preprint", "misc",
+    arxiv="2003.04297",
+)
+BAHRI = Paper(
+    "bahri2022scarf", "SCARF: Self-Supervised Contrastive Learning Using Random Feature Corruption",
+    ("Dara Bahri", "Heinrich Jiang", "Yi Tay", "Donald Metzler"), 2022, ICLR, arxiv="2106.15147",
+)
 # fmt: on
 
 
