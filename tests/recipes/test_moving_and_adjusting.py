@@ -32,13 +32,14 @@ OURS = [
     "sam",
     "sam_a",
     "simplified",
+    "srat",
     "tau_norm",
     "thresholding",
     "two_phase",
 ]
 
 # Each step of an attack is one more pass.
-FAST = {"adversarial": {"steps": 2}}
+FAST = {"adversarial": {"steps": 2}, "srat": {"steps": 2}}
 
 
 def train(name, x=X, y=Y, options=None, **settings):
@@ -283,6 +284,38 @@ def test_attacks_have_the_radius_of_their_inputs():
     images = task(inputs=torch.from_numpy(IMAGES), target=torch.from_numpy(LABELS), num_classes=2)
     attack = RECIPES["adversarial"](images).step.attack
     assert (attack.eps, attack.clip, attack.steps) == (8 / 255, (0.0, 1.0), 10)
+
+
+def trained_by(plan, epochs=2):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    fit(
+        model,
+        plan.loader,
+        objective=plan.objective,
+        optimizer=optimizer,
+        step=plan.step,
+        parts=plan.parts,
+        epochs=epochs,
+    )
+    return torch.cat([p.detach().reshape(-1) for p in model.parameters()])
+
+
+def test_where_srat_is_a_simpler_method():
+    make = RECIPES["srat"]
+    # no separation and no weights: adversarial training
+    plain = trained_by(RECIPES["adversarial"](task(), steps=2))
+    assert torch.equal(trained_by(make(task(), coefficient=0.0, beta=0.0, steps=2)), plain)
+    # weights that come on later: the same until then
+    assert torch.equal(trained_by(make(task(), coefficient=0.0, steps=2)), plain)
+    assert not torch.equal(trained_by(make(task(), coefficient=0.0, steps=2, start=0.0)), plain)
+    # no radius and no separation: deferred re-weighting
+    drw = trained_by(RECIPES["drw"](task(), start=0.0))
+    assert torch.equal(trained_by(make(task(), coefficient=0.0, eps=0.0, start=0.0)), drw)
+    # the separation moves the network, and is told the attacked features
+    assert not torch.equal(trained_by(make(task(), steps=2, beta=0.0)), plain)
+    assert trained_by(make(task(), loss="ldam", steps=2)).isfinite().all()
 
 
 @pytest.mark.parametrize("name", ["drw", "crt", "adversarial", "sam_a"])

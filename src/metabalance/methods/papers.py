@@ -192,11 +192,6 @@ SHWARTZ_ZIV = Paper(
     ("Ravid Shwartz-Ziv", "Micah Goldblum", "Yucen Lily Li", "C. Bayan Bruss", "Andrew Gordon Wilson"), 2023,
     NEURIPS, volume="36", arxiv="2312.02517",
 )
-CAO = Paper(
-    "cao2019learning", "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss",
-    ("Kaidi Cao", "Colin Wei", "Adrien Gaidon", "Nikos Arechiga", "Tengyu Ma"), 2019, NEURIPS, volume="32",
-    arxiv="1906.07413",
-)
 MADRY = Paper(
     "madry2018towards", "Towards Deep Learning Models Resistant to Adversarial Attacks",
     ("Aleksander Madry", "Aleksandar Makelov", "Ludwig Schmidt", "Dimitris Tsipras", "Adrian Vladu"), 2018, ICLR,

@@ -26,13 +26,14 @@ from metabalance.optimize import (
 )
 from metabalance.recipes.base import Plan, class_factor, single_phase, steps_per_epoch
 from metabalance.recipes.costing import cosine_head, smoothed_prior
+from metabalance.represent import SeparationLoss
 from metabalance.sample import ClassBalancedSampler, ShuffleSampler
 from metabalance.streams import Task, stream
 
 # What LDAM's cosines are multiplied by.
 LDAM_SCALE = 30.0
 
-__all__ = ["adversarial", "asam", "drs", "drw", "sam", "sam_a", "simplified", "two_phase"]
+__all__ = ["adversarial", "asam", "drs", "drw", "sam", "sam_a", "simplified", "srat", "two_phase"]
 
 
 def sam(task: Task, rho: float = 0.05) -> Plan:
@@ -62,11 +63,8 @@ def drw(task: Task, loss: str = "cross_entropy", start: float = 0.8, beta: float
     Raises:
         ValueError: An unknown loss, or a start outside ``[0, 1)``.
     """
-    inner, prior = _named_loss(task, loss)
-    weighted = DeferredReweighting(inner, task.counts, _first_epoch(task, start), beta, reduction="none")
-    after = class_priors(prior * class_weights(task.counts, "effective", beta=beta))
-    head = partial(cosine_head, scale=LDAM_SCALE) if loss == "ldam" else None
-    return single_phase(task, loss=weighted, prior=after, parts=(weighted,), select_from=start, prepare=head)
+    weighted, prior, slots = _deferred(task, loss, start, beta)
+    return single_phase(task, loss=weighted, prior=prior, **slots)
 
 
 def drs(task: Task, start: float = 0.8) -> Plan:
@@ -123,6 +121,39 @@ def adversarial(
     """
     # Calibrated on attacked rows; on rows as they come the prior is the natural one only approximately.
     return single_phase(task, step=AdversarialStep(_attack(task, eps, steps, norm, step_size)))
+
+
+def srat(
+    task: Task,
+    loss: str = "cross_entropy",
+    coefficient: float = 0.35,
+    temperature: float = 0.1,
+    start: float = 0.8,
+    beta: float = 0.9999,
+    eps: float | None = None,
+    steps: int = 10,
+) -> Plan:
+    """SRAT: adversarial training with deferred class weights and classes driven apart (Wang et al. 2021).
+
+    After the paper's description, for there is no code. UNCONFIRMED: the separation term's form, ``coefficient`` and
+    ``temperature``, and when the weights come on.
+
+    Args:
+        task: The training part.
+        loss: ``cross_entropy``, ``ldam`` or ``focal``, as in the paper's three variants, or ``logit_adjustment``.
+        coefficient: Of :class:`~metabalance.represent.SeparationLoss`.
+        temperature: Of the same.
+        start: The part of the epochs that is over when the weights are switched on.
+        beta: Of the effective number.
+        eps: Radius of the attack; by default 8/255 on images and 0.1 on tables, in standard deviations.
+        steps: Of the attack, each of 2.5 eps / steps.
+    """
+    weighted, prior, slots = _deferred(task, loss, start, beta)
+    # Penalties see all rows of a batch alike, and the attack knows no weights: a positive factor on a row's loss does
+    # not turn its gradient.
+    separation = [(SeparationLoss(temperature), coefficient)]
+    step = AdversarialStep(_attack(task, eps, steps, "linf", None))
+    return single_phase(task, loss=weighted, prior=prior, penalties=separation, step=step, **slots)
 
 
 def simplified(
@@ -185,6 +216,17 @@ def head_phase(
         undo.pop()()
 
     return single_phase(task, balancing, share=share, prepare=freeze, finish=release, **slots)
+
+
+def _deferred(
+    task: Task, loss: str, start: float, beta: float
+) -> tuple[DeferredReweighting, torch.Tensor, dict[str, Any]]:
+    """A named loss with deferred weights, the prior it ends at, and what else its plan needs."""
+    inner, prior = _named_loss(task, loss)
+    weighted = DeferredReweighting(inner, task.counts, _first_epoch(task, start), beta, reduction="none")
+    after = class_priors(prior * class_weights(task.counts, "effective", beta=beta))
+    head = partial(cosine_head, scale=LDAM_SCALE) if loss == "ldam" else None
+    return weighted, after, {"parts": (weighted,), "select_from": start, "prepare": head}
 
 
 def _named_loss(task: Task, name: str) -> tuple[nn.Module, torch.Tensor]:
