@@ -311,6 +311,16 @@ SHU_2023 = Paper(
     "IEEE Transactions on Pattern Analysis and Machine Intelligence", "article", "45", "11521-11539",
     "2202.05613", "10.1109/TPAMI.2023.3271451",
 )
+CAO = Paper(
+    "cao2019learning", "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss",
+    ("Kaidi Cao", "Colin Wei", "Adrien Gaidon", "Nikos Arechiga", "Tengyu Ma"), 2019, NEURIPS, volume="32",
+    arxiv="1906.07413",
+)
+SHWARTZ_ZIV = Paper(
+    "shwartz-ziv2023simplifying", "Simplifying Neural Network Training Under Class Imbalance",
+    ("Ravid Shwartz-Ziv", "Micah Goldblum", "Yucen Lily Li", "C. Bayan Bruss", "Andrew Gordon Wilson"), 2023,
+    NEURIPS, volume="36", arxiv="2312.02517",
+)
 # fmt: on
 
 

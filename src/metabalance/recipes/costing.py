@@ -133,7 +133,7 @@ def dice(task: Task, alpha: float = 0.01, square: bool = True, smooth: float = 1
 def class_smoothing(task: Task, head: float = 0.0, tail: float = 0.2, spread: str = "uniform") -> Plan:
     """Class-conditional label smoothing: softer labels for rarer classes (Shwartz-Ziv et al. 2023)."""
     loss = ClassSmoothingLoss(task.counts, head, tail, spread, reduction="none")
-    return single_phase(task, "natural", loss, _smoothed(task, loss.epsilon, loss.received))
+    return single_phase(task, "natural", loss, smoothed_prior(task, loss.epsilon, loss.received))
 
 
 def label_aware_smoothing(
@@ -141,10 +141,12 @@ def label_aware_smoothing(
 ) -> Plan:
     """Label-aware smoothing, the loss of MiSLAS: softer labels for larger classes (Zhong et al. 2021)."""
     loss = LabelAwareSmoothingLoss(task.counts, head, tail, shape, power, reduction="none")
-    return single_phase(task, "natural", loss, _smoothed(task, loss.epsilon, torch.ones(task.num_classes)))
+    return single_phase(
+        task, "natural", loss, smoothed_prior(task, loss.epsilon, torch.ones(task.num_classes))
+    )
 
 
-def _smoothed(task: Task, epsilon: Tensor, received: Tensor) -> Tensor:
+def smoothed_prior(task: Task, epsilon: Tensor, received: Tensor) -> Tensor:
     """The prior ``(C,)`` of labels that give away ``epsilon``: exact on average, not row by row."""
     hard = class_priors(task.prior * class_factor(task))
     given = epsilon.double()
