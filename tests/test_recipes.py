@@ -99,8 +99,13 @@ class Shares(torch.nn.Module):
 MAKES_ROWS = {"smote", "borderline_smote", "svm_smote", "adasyn", "smote_enn", "cluster_centroids"}
 
 
+# Where no exact prior can be named, and why.
 NO_EXACT_PRIOR = {
     "focal": "not a proper loss",
+    "dice": "not a proper loss",
+    "ldam": "not a proper loss",
+    "drw": "changes during training, which is not run here",
+    "drs": "changes during training, which is not run here",
     "supcon": "needs features",
     "balanced_supcon": "needs features",
     "joint_ssl": "needs features",
