@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from metabalance.counts import class_priors
 from metabalance.data.cycle import Cycle
 from metabalance.data.transformed import Transformed
-from metabalance.engine import Objective
+from metabalance.engine import Objective, plain_step
 from metabalance.recipes import adjusting, baseline, costing, meta, moving, representing, sampling, weighing
 from metabalance.recipes.base import Plan, single_phase, steps_per_epoch
 from metabalance.streams import Task, stream
@@ -89,7 +89,7 @@ def compose(
         prepare=costs.prepare if costs else None,
         select_from=max((p.select_from for p in plans.values()), default=0.0),
         notes=tuple(dict.fromkeys((*notes, *(note for p in plans.values() for note in p.notes)))),
-        **({"step": moves.step} if moves else {}),
+        step=moves.step if moves else plain_step,
     )
     if "adjust" in plans:
         plan = _adjusted(plan, plans["adjust"], effects)
