@@ -68,14 +68,15 @@ def compose(
     }  # fmt: skip
     _refuse_senseless(names)
     plans = {slot: _plan(slot, recipe, task) for slot, recipe in names.items() if recipe is not None}
-    costs, moves = plans.get("loss"), plans.get("weigh") or plans.get("step")
-    penalties = plans["penalty"].objective if "penalty" in plans else None
+    costs: Any = plans.get("loss")
+    moves = plans.get("weigh") or plans.get("step")
+    penalties: Any = plans["penalty"].objective if "penalty" in plans else None
     pairs = [] if penalties is None else list(zip(penalties.penalties, penalties.coefficients))
     if "penalty" in plans and (views := _transform(plans["penalty"])) is not None:
         task = replace(task, augment=views)
     loader, prior, notes = stream(task, sample)
     if "mix" in plans:
-        loader = Transformed(loader, _transform(plans["mix"]), seed=task.seed + 1)  # type: ignore[arg-type]
+        loader = Transformed(loader, _transform(plans["mix"]), seed=task.seed + 1)
     natural = single_phase(task).training_prior
     effects = {
         "sample": _ratio(prior, natural),
