@@ -89,7 +89,7 @@ def fit_candidate(
 
     Args:
         candidate: Recipe or baseline.
-        train: ``(X (N, D), y (N,))``, preprocessed, y as class indices.
+        train: ``(X (N, D) or (N, C, H, W), y (N,))``, preprocessed, y as class indices.
         validation: Likewise; never the test part.
         num_classes: C.
         seed: Everything random follows from it.
@@ -157,8 +157,10 @@ def fit_candidate(
     )
 
 
-def rehearse(candidate: Candidate) -> None:
-    """Trains a candidate for a moment on a few made-up rows, with each of its options' values.
+def rehearse(
+    candidate: Candidate, image_shape: tuple[int, ...] | None = None, network: dict[str, Any] | None = None
+) -> None:
+    """Trains a candidate for a moment on a few made-up rows or images, with each of its options' values.
 
     What cannot be trained at all is found in a second, before an hour of fits.
 
@@ -166,10 +168,14 @@ def rehearse(candidate: Candidate) -> None:
         ValueError: An option's value makes no sense to the recipe, the network or the optimiser.
     """
     rng = np.random.default_rng(0)
-    y = (np.arange(200) % 4 == 0).astype(np.int64)
-    X = (rng.normal(size=(200, 4)) + 0.5 * y[:, None]).astype(np.float32)
+    size, shape = (200, (4,)) if image_shape is None else (32, image_shape)
+    y = (np.arange(size) % 4 == 0).astype(np.int64)
+    X = (rng.normal(size=(size, *shape)) + 0.5 * y.reshape(-1, *[1] * len(shape))).astype(np.float32)
+    if image_shape is not None:
+        X = np.clip(X / 4 + 0.5, 0, 1)
+    kept = {key: value for key, value in (network or {}).items() if key in ("module", "augment")}
     for options in candidate.grid():
-        brief = {"epochs": 1} if "epochs" not in options else {}
+        brief = kept | ({"epochs": 1} if "epochs" not in options else {})
         try:
             _train(candidate.name, options, (X, y), (X, y), 2, 0, Settings(network=brief, max_seconds=0.05))
         except Exception as error:  # whatever a library makes of it
@@ -210,7 +216,8 @@ def _train(
     if name in BASELINES:
         from metabalance.study.baselines import FITTERS
 
-        return FITTERS[name](*train, validation, seed, **options), ()
+        flat = [(X.reshape(len(X), -1), y) for X, y in (train, *([validation] if validation else []))]
+        return FITTERS[name](*flat[0], flat[1] if validation else None, seed, **options), ()
     from metabalance.estimator import MetaBalanceClassifier
 
     network = settings.network | {key: value for key, value in options.items() if key in SETTINGS}
