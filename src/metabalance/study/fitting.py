@@ -159,10 +159,18 @@ def fit_candidate(
 
 def rehearse(
     candidate: Candidate, image_shape: tuple[int, ...] | None = None, network: dict[str, Any] | None = None
-) -> None:
+) -> list[Any]:
     """Trains a candidate for a moment on a few made-up rows or images, with each of its options' values.
 
     What cannot be trained at all is found in a second, before an hour of fits.
+
+    Args:
+        candidate: Recipe or baseline.
+        image_shape: ``(channels, height, width)``, or None for a table.
+        network: Settings of the network, of which ``module`` and ``augment`` count.
+
+    Returns:
+        The models.
 
     Raises:
         ValueError: An option's value makes no sense to the recipe, the network or the optimiser.
@@ -174,15 +182,18 @@ def rehearse(
     if image_shape is not None:
         X = np.clip(X / 4 + 0.5, 0, 1)
     kept = {key: value for key, value in (network or {}).items() if key in ("module", "augment")}
+    models = []
     for options in candidate.grid():
         brief = kept | ({"epochs": 1} if "epochs" not in options else {})
         try:
-            _train(candidate.name, options, (X, y), (X, y), 2, 0, Settings(network=brief, max_seconds=0.05))
+            settings = Settings(network=brief, max_seconds=0.05)
+            models.append(_train(candidate.name, options, (X, y), (X, y), 2, 0, settings)[0])
         except Exception as error:  # whatever a library makes of it
-            chosen = ", ".join(f"{key}={value!r}" for key, value in options.items())
+            chosen = " with " + ", ".join(f"{k}={v!r}" for k, v in options.items()) if options else ""
             raise ValueError(
-                f"{candidate.name} cannot be trained with {chosen}: {' '.join(str(error).split())}"
+                f"{candidate.name} cannot be trained{chosen}: {' '.join(str(error).split())}"
             ) from error
+    return models
 
 
 def log_probabilities(model: Any, X: np.ndarray) -> np.ndarray:

@@ -65,7 +65,7 @@ def train_table(
     import torch
 
     torch.set_num_threads(1)  # a small network's batch is too little work to share
-    candidate = candidate_of(recipe)
+    candidate = candidate_of(recipe, table.image_shape, network)
     rows, held = np.arange(len(table.target)), np.array([], dtype=int)
     parts: dict[str, Any] = {
         "seed": seed, "groups": table.groups, "time": table.time, "classes": table.classes,
