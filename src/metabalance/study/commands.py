@@ -228,7 +228,7 @@ def _score_images(trained: Any, data: Path, prior: Any, skip_broken: bool) -> tu
     images = read_images(data, tuple(size), channels, labelled=False, skip_broken=skip_broken)
     other = int((images.sizes != size).any(axis=1).sum())
     for note in (
-        f"{other:,} images were brought to {size[0]}x{size[1]}, the size that the model knows"
+        f"{other:,} {'image was' if other == 1 else 'images were'} brought to {size[0]}x{size[1]}, the size that the model knows"
         if other
         else "",
         f"left out: {', '.join(images.left_out[:SHOWN_CLASSES])}" if images.left_out else "",
