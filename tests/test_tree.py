@@ -50,7 +50,18 @@ ALLOWED = {
         "steps",
     },
     "estimator": {"counts", "data", "adjust", "judge", "engine", "heads", "networks", "recipes"},
-    "study": {"", "counts", "data", "adjust", "judge", "methods", "networks", "estimator", "recipes"},
+    "study": {
+        "",
+        "counts",
+        "data",
+        "adjust",
+        "judge",
+        "loss",
+        "methods",
+        "networks",
+        "estimator",
+        "recipes",
+    },
     "cli": {"", "data", "methods", "study"},
 }
 

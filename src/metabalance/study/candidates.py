@@ -30,6 +30,8 @@ SETTINGS = (
     "schedule",
     "clip_norm",
     "patience",
+    "module",
+    "augment",
 )
 
 
