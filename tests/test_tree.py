@@ -48,7 +48,19 @@ ALLOWED = {
         "steps",
     },
     "estimator": {"counts", "data", "adjust", "judge", "engine", "heads", "networks", "recipes"},
-    "study": {"", "counts", "data", "adjust", "judge", "methods", "networks", "estimator", "recipes"},
+    # optimize: the attack that measures robust accuracy
+    "study": {
+        "",
+        "counts",
+        "data",
+        "adjust",
+        "judge",
+        "methods",
+        "networks",
+        "estimator",
+        "recipes",
+        "optimize",
+    },
     "cli": {"", "data", "methods", "study"},
 }
 

@@ -296,9 +296,12 @@ def demo(
 @_guarded
 def reproduce(
     name: Annotated[
-        str | None, typer.Argument(help="A claim, or all; without it the claims are listed.", show_default=False)
+        str | None,
+        typer.Argument(help="A claim, or all; without it the claims are listed.", show_default=False),
     ] = None,
-    full: Annotated[bool, typer.Option("--full", help="At the paper's scale, for a machine that can.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="At the paper's scale, for a machine that can.")
+    ] = False,
     seeds: Annotated[
         int | None, typer.Option(help="Training runs of each arm; by default the claim's.", min=2)
     ] = None,

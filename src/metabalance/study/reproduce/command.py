@@ -63,15 +63,27 @@ def list_claims(console: Console, folder: Path | None) -> None:
     for claim in CLAIMS.values():
         wanted = list(dict.fromkeys(s.data.images for s in claim.small.values()))
         ready = all(is_there(images, folder) for images in wanted)
-        where = ", ".join(wanted) if ready else "digits" if claim.fallback else f"{', '.join(wanted)} (not there)"
+        where = (
+            ", ".join(wanted) if ready else "digits" if claim.fallback else f"{', '.join(wanted)} (not there)"
+        )
         table.add_row(
-            claim.name, get_method(claim.paper).papers[0].short, claim.statement, claim.published.status, where
+            claim.name,
+            get_method(claim.paper).papers[0].short,
+            claim.statement,
+            claim.published.status,
+            where,
         )
     console.print(table)
 
 
 def run_one(
-    console: Console, claim: Claim, folder: Path | None, full: bool, seeds: int | None, workers: int | None, out: Path
+    console: Console,
+    claim: Claim,
+    folder: Path | None,
+    full: bool,
+    seeds: int | None,
+    workers: int | None,
+    out: Path,
 ) -> dict[str, Any]:
     """Runs a claim under a progress bar and prints its result."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -97,7 +109,13 @@ def run_one(
                 console.print(f"{p.done} of {p.total} fits were finished before.", highlight=False)
 
         result = reproduce(
-            claim, out, data=folder, full=full, seeds=seeds, workers=workers or default_workers(), report=report
+            claim,
+            out,
+            data=folder,
+            full=full,
+            seeds=seeds,
+            workers=workers or default_workers(),
+            report=report,
         )
     show(console, result)
     console.print(

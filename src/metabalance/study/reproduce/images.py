@@ -25,7 +25,12 @@ DIGITS_TEST, DIGITS_SEED = 50, 2**31 - 1
 # The test rows are the same for every seed, and so is the part of them that a small run uses.
 TEST_SEED = 2**31 - 2
 
-_IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+_IDX = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
 _CIFAR = tuple(f"data_batch_{i}.bin" for i in range(1, 6)) + ("test_batch.bin",)
 # Folders as torchvision and the data sets' own pages leave them.
 _PLACES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -116,7 +121,9 @@ def make_split(data: Data, seed: int, folder: Path | None) -> Split:
     unlabeled = None
     if data.unlabeled:
         left = np.setdiff1d(rest, train)
-        wanted = _unlabeled_counts(data, order, len(train), np.bincount(source.train[left], minlength=NUM_CLASSES))
+        wanted = _unlabeled_counts(
+            data, order, len(train), np.bincount(source.train[left], minlength=NUM_CLASSES)
+        )
         unlabeled = source.images("train", left[imbalance.take_counts(source.train[left], wanted, seed)])
 
     def part(name: str, rows: np.ndarray) -> tuple[Tensor, np.ndarray]:
@@ -239,7 +246,10 @@ def _read_jpegs(folder: Path) -> Source:
 
         index = where[part][rows]
         return np.stack(
-            [np.asarray(Image.open(io.BytesIO(content[offsets[i] : offsets[i + 1]].tobytes()))) for i in index]
+            [
+                np.asarray(Image.open(io.BytesIO(content[offsets[i] : offsets[i + 1]].tobytes())))
+                for i in index
+            ]
         )
 
     return Source(label[where["train"]], label[where["test"]], read)

@@ -60,7 +60,9 @@ def contrast_lines(result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     for c in result["contrasts"]:
         unit = TITLES.get(c["metric"], c["metric"])
         bound = f", within {c['margin']:g}" if c["margin"] else ""
-        lines.append((f"{c['says']} ({unit}{bound})", c["condition"], number(c["interval"], sign=True), c["verdict"]))
+        lines.append(
+            (f"{c['says']} ({unit}{bound})", c["condition"], number(c["interval"], sign=True), c["verdict"])
+        )
     return lines
 
 
@@ -101,7 +103,9 @@ def show(console: Any, result: dict[str, Any]) -> None:
     print_ = lambda text, **how: console.print(text, highlight=False, markup=False, **how)  # noqa: E731
     print_(f"\n{result['name']}  ({method.papers[0].short})", style="bold")
     print_(f"Claim      {result['statement']}")
-    print_(f"Published  {published['figures']} Set-up: {published['setup']} [{published['status']}; {published['source']}]")
+    print_(
+        f"Published  {published['figures']} Set-up: {published['setup']} [{published['status']}; {published['source']}]"
+    )
     if result["fallback"]:
         print_("Note       the images are not there; digits that ship with scikit-learn stand in.")
     for name, setup in result["conditions"].items():

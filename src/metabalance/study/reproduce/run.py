@@ -93,7 +93,11 @@ def conditions_of(claim: Claim, folder: Path | None, full: bool) -> tuple[Mappin
 
 def _at_hand(setup: Setup, folder: Path | None) -> Setup:
     """The lossy images in place of the official ones, where only they are there."""
-    if setup.data.images == "cifar10" and not is_there("cifar10", folder) and is_there("cifar10-jpeg", folder):
+    if (
+        setup.data.images == "cifar10"
+        and not is_there("cifar10", folder)
+        and is_there("cifar10-jpeg", folder)
+    ):
         return setup.but(images="cifar10-jpeg")
     return setup
 
