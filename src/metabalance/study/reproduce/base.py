@@ -50,6 +50,7 @@ class Data:
         test: Rows per class of the test images, None for all.
         unlabeled: Rows without a label, as a multiple of the training rows.
         unlabeled_ratio: Their imbalance ratio.
+        noise: Share of wrong training labels, drawn towards the large classes.
     """
 
     images: str = "fashion-mnist"
@@ -62,13 +63,14 @@ class Data:
     test: int | None = 200
     unlabeled: float = 0.0
     unlabeled_ratio: float = 1.0
+    noise: float = 0.0
 
 
 @dataclass(frozen=True)
 class Training:
     """How every arm is trained; the names are those of :class:`~metabalance.estimator.MetaBalanceClassifier`.
 
-    One more network is ``convnet-32``, the ConvNet with 32 channels in place of 64.
+    One more network is ``convnet-32``, the ConvNet with 32 channels in place of 64; ``longer`` multiplies the epochs.
     """
 
     module: str = "convnet-32"
@@ -79,6 +81,7 @@ class Training:
     weight_decay: float = 5e-4
     schedule: str | None = "cosine"
     augment: bool = False
+    longer: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from metabalance.data import imbalance
 from metabalance.data.errors import DataError
+from metabalance.data.noise import proportional_noise
 from metabalance.study.reproduce.base import Data
 
 __all__ = ["Source", "Split", "count_groups", "is_there", "make_split", "open_source"]
@@ -133,6 +134,8 @@ def make_split(data: Data, seed: int, folder: Path | None) -> Split:
         return source.images(name, rows), labels
 
     fit = part("train", train)
+    if data.noise:
+        fit = fit[0], proportional_noise(fit[1], data.noise, seed=seed)
     return Split(fit, part("train", held), part("test", test), np.bincount(fit[1]), unlabeled)
 
 

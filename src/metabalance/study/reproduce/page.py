@@ -17,6 +17,7 @@ TITLES = {
     "many": "many",
     "medium": "medium",
     "few": "few",
+    "gap": "many minus few",
     "worst": "worst class",
     "robust": "robust balanced accuracy",
     "robust_few": "robust, few",
@@ -46,7 +47,8 @@ def describe(condition: dict[str, Any]) -> str:
     d, t = condition["data"], condition["training"]
     rows = "all test images" if d["test"] is None else f"{d['test']} test images per class"
     counts = ", ".join(map(str, sorted(condition["counts"], reverse=True)))
-    extra = f", attacked within {condition['attack']:g}" if condition["attack"] else ""
+    extra = f", {d['noise']:.0%} of the training labels wrong" if d["noise"] else ""
+    extra += f", attacked within {condition['attack']:g}" if condition["attack"] else ""
     return (
         f"{d['images']}, {d['profile'].replace('_', ' ')}, training counts {counts}; {d['validation']} validation "
         f"images per class; {rows}; {t['module']}, {t['epochs']} epochs of batches of {t['batch_size']}, "
