@@ -121,6 +121,15 @@ def test_binary_positives_are_as_rare_in_the_test_rows():
     assert np.bincount(split.test[1]).tolist() == [180, 9]
 
 
+def test_noise_changes_training_labels_alone():
+    clean, noisy = (make_split(replace(DIGITS, noise=rate), 0, None) for rate in (0.0, 0.4))
+    assert rows_of(clean.train) == rows_of(noisy.train)
+    changed = (clean.train[1] != noisy.train[1]).mean()
+    assert 0.2 < changed < 0.4  # a label redrawn among all classes may come back
+    assert (clean.validation[1] == noisy.validation[1]).all()
+    assert noisy.counts.tolist() == np.bincount(noisy.train[1]).tolist()
+
+
 def test_unlabelled_rows_are_none_of_the_others():
     split = make_split(replace(DIGITS, n_max=30, unlabeled=2.0, unlabeled_ratio=5.0), 0, None)
     assert isinstance(split, Split)
@@ -374,12 +383,9 @@ def test_equal_says_within():
 
 def test_a_claim_runs_once_and_is_kept(tmp_path, monkeypatch):
     first: list[Progress] = []
-    result = reproduce(claim(), tmp_path, workers=2, report=first.append)
+    result = reproduce(claim(), tmp_path, report=first.append)
     assert (first[-1].done, first[-1].total) == (6, 6)  # 2 seeds of ERM, and of focal with 2 values
-    monkeypatch.setattr(
-        running, "run_tasks", lambda tasks, **_: iter(()) if not tasks else pytest.fail("refitted")
-    )
-    monkeypatch.setattr(running, "run_missing", _no_new_fits(running.run_missing))
+    monkeypatch.setattr(running, "run_fit", lambda *_: pytest.fail("a finished fit was repeated"))
     again = reproduce(claim(), tmp_path)
     assert again == result
     stored = json.loads((tmp_path / "toy.json").read_text())
@@ -390,22 +396,30 @@ def test_a_claim_runs_once_and_is_kept(tmp_path, monkeypatch):
     assert as_markdown(again) == text
 
 
-def _no_new_fits(real):
-    class Idle:
-        def __iter__(self):
-            return self
+def test_workers_give_the_same_figures(tmp_path):
+    fits = needed(claim(arms={"ERM": Arm("erm")}, contrasts=()), {"digits": QUICK}, 2)
+    here, beside = FitStore(tmp_path / "here"), FitStore(tmp_path / "beside")
+    assert run_missing(fits, here, data=None, workers=1) == {}
+    assert run_missing(fits, beside, data=None, workers=2) == {}
+    for fit in fits:
+        one, other = here.load(fit), beside.load(fit)
+        assert one["raw"] == other["raw"]
 
-        def __next__(self):
-            raise StopIteration
 
-        def close(self):
-            pass
+def test_what_was_finished_when_a_run_was_stopped_is_kept(tmp_path, monkeypatch):
+    class Stopped(BaseException):
+        pass
 
-    def run(fits, store, **how):
-        assert all(store.load(fit) is not None for fit in fits)
-        return {}
+    def stop(progress):
+        if progress.done == 2:
+            raise Stopped
 
-    return run
+    with pytest.raises(Stopped):
+        reproduce(claim(), tmp_path, report=stop)
+    finished = {path: path.stat().st_mtime_ns for path in (tmp_path / "fits").iterdir()}
+    assert len(finished) == 2
+    reproduce(claim(), tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
 
 
 def test_claims_share_the_fits_that_they_have_in_common():
@@ -429,7 +443,7 @@ def test_conditions_run_only_their_arms():
 def test_a_fit_that_fails_is_told_and_the_others_are_kept(tmp_path):
     broken = claim(arms={"ERM": Arm("erm"), "focal": Arm("focal", {"gamma": -1.0})})
     with pytest.raises(DataError, match=r"toy cannot be judged, since 2 of its 4 fits failed: .*gamma"):
-        reproduce(broken, tmp_path, workers=2)
+        reproduce(broken, tmp_path)
     assert len(list((tmp_path / "fits").glob("erm-*.json"))) == 2
     assert not (tmp_path / "toy.json").exists()
 
@@ -448,7 +462,7 @@ def test_a_damaged_fit_and_a_foreign_folder_are_refused(tmp_path):
 def test_a_deadline_leaves_the_rest_for_later(tmp_path):
     fits = needed(claim(), {"digits": QUICK}, 1)
     assert run_missing(fits, FitStore(tmp_path), data=None, workers=1, deadline=0.0) == {}
-    assert all(FitStore(tmp_path).load(fit) is None for fit in fits[1:])
+    assert all(FitStore(tmp_path).load(fit) is None for fit in fits)
 
 
 def test_parts_are_judged_one_by_one(tmp_path):
@@ -538,7 +552,7 @@ def test_a_verdict_is_no_failure(tmp_path, monkeypatch):
     from metabalance.study.reproduce import command
 
     monkeypatch.setitem(command.CLAIMS, "toy", claim())
-    done = run_command("toy", "--out", tmp_path / "out", "--workers", 2, env={"COLUMNS": "200"})
+    done = run_command("toy", "--out", tmp_path / "out", "--workers", 1, env={"COLUMNS": "200"})
     assert done.exit_code == 0, done.output
     assert "Verdict" in done.output
     assert "71 %. Set-up: CIFAR-10-LT. [confirmed; README]" in done.output

@@ -135,7 +135,7 @@ def make_split(data: Data, seed: int, folder: Path | None) -> Split:
 
     fit = part("train", train)
     if data.noise:
-        fit = fit[0], proportional_noise(fit[1], data.noise, seed=seed)
+        fit = fit[0], proportional_noise(fit[1], data.noise, seed=seed)[0]
     return Split(fit, part("train", held), part("test", test), np.bincount(fit[1]), unlabeled)
 
 

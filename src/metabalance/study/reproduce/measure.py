@@ -55,7 +55,8 @@ def figures(scores: np.ndarray, target: np.ndarray, counts: np.ndarray) -> dict[
     """What is recorded of scores ``(N, C)``; for two classes the second one is the positive.
 
     ``roc_auc`` is the multi-class one of Buda et al. 2018: the mean over the classes of the area of one class
-    against all others. ``many``, ``medium`` and ``few`` are mean recalls of classes grouped by training count, ``gap`` is many minus few.
+    against all others. ``many``, ``medium`` and ``few`` are mean recalls of classes grouped by training count,
+    ``gap`` is many minus few.
     """
     names = ("accuracy", "balanced_accuracy", "roc_auc", "average_precision", "f1", "log_loss", "ece")
     recall = recall_per_class(scores.argmax(axis=1), target, num_classes=scores.shape[1])

@@ -8,8 +8,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from metabalance.study.reproduce.images import is_there, open_source
 from metabalance.study.reproduce.measure import run_fit
 from metabalance.study.reproduce.verdict import choose, interval, judge, overall, value
 from metabalance.study.store import RunStore, locked, write_atomically
-from metabalance.study.workers import Task, run_tasks
+from metabalance.study.workers import Outcome, Task, run_tasks
 
 __all__ = ["FitStore", "Progress", "conditions_of", "needed", "reproduce", "run_missing", "summarise"]
 
@@ -124,17 +124,24 @@ def run_missing(
     deadline: float | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> dict[Path, str]:
-    """Runs what is not stored yet; returns why, for the fits that failed."""
+    """Runs what is not stored yet, one worker in this process, more in their own; returns why, for what failed.
+
+    Args:
+        fits: What is wanted.
+        store: What is there.
+        data: Folder of the images.
+        workers: Processes.
+        deadline: A value of ``time.monotonic()`` after which no fit is started.
+        report: Called after each fit.
+    """
     missing = [fit for fit in fits if store.load(fit) is None]
     by_key = {str(store.path(fit)): fit for fit in missing}
     done, started, failed = len(fits) - len(missing), time.monotonic(), {}
     report(Progress(done, len(fits)))
     tasks = [Task(key, fit_and_store, (fit, data, store.folder)) for key, fit in by_key.items()]
-    outcomes = run_tasks(
-        tasks, workers=workers, deadline=deadline, preload=("metabalance.study.reproduce.measure",)
-    )
+    run = _one_by_one(tasks, deadline) if workers == 1 else _beside(tasks, workers, deadline)
     try:
-        for fresh, outcome in enumerate(outcomes, start=1):
+        for fresh, outcome in enumerate(run, start=1):
             done += 1
             if outcome.status != "ok":
                 failed[Path(outcome.task.key)] = outcome.message
@@ -142,16 +149,39 @@ def run_missing(
             recipe = by_key[outcome.task.key].recipe
             report(Progress(done, len(fits), recipe, outcome.status, outcome.message, eta))
     finally:
-        outcomes.close()
+        run.close()
     return failed
 
 
+def _beside(tasks: Sequence[Task], workers: int, deadline: float | None) -> Generator[Outcome, None, None]:
+    limited = [replace(task, function=_on_one_thread, arguments=(task.arguments,)) for task in tasks]
+    preload = ("metabalance.study.reproduce.measure",)
+    return run_tasks(limited, workers=workers, deadline=deadline, preload=preload)
+
+
+def _one_by_one(tasks: Sequence[Task], deadline: float | None) -> Generator[Outcome, None, None]:
+    for task in tasks:
+        if deadline is not None and time.monotonic() > deadline:
+            return
+        try:
+            task.function(*task.arguments)
+            yield Outcome(task, "ok")
+        except DataError:  # images or disk: the same for every fit
+            raise
+        except Exception as error:
+            yield Outcome(task, "failed", message=f"{type(error).__name__}: {error}")
+
+
 def fit_and_store(fit: Fit, data: Path | None, folder: Path) -> None:
-    """What a worker does."""
+    """Runs one fit and keeps it."""
+    FitStore(folder).save(fit, run_fit(fit, data))
+
+
+def _on_one_thread(arguments: tuple[Any, ...]) -> None:
     import torch
 
     torch.set_num_threads(1)  # the workers share the cores
-    FitStore(folder).save(fit, run_fit(fit, data))
+    fit_and_store(*arguments)
 
 
 def reproduce(

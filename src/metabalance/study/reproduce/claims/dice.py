@@ -26,5 +26,7 @@ CLAIM = Claim(
     fallback={"digits 1:20": DIGITS_LT.but(profile="binary", n_max=800, ratio=20, epochs=15)},
     full={"CIFAR-10 1:50": CIFAR_FULL.but(profile="binary", n_max=40_000, ratio=50, order="random")},
     shown=("f1", "average_precision", "log_loss", "ece"),
-    notes=("The paper's tasks are tagging of text; this is the same imbalance on images. F1 is at one half.",),
+    notes=(
+        "The paper's tasks are tagging of text; this is the same imbalance on images. F1 is at one half.",
+    ),
 )

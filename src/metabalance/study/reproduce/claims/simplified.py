@@ -29,5 +29,7 @@ CLAIM = Claim(
     fallback=FALLBACK,
     full=FULL,
     seeds=3,
-    notes=("Augmentation and radius are chosen on the validation rows; epochs are the same for all batch sizes.",),
+    notes=(
+        "Augmentation and radius are chosen on the validation rows; epochs are the same for all batch sizes.",
+    ),
 )

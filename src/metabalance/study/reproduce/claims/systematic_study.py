@@ -10,7 +10,9 @@ UPDATES, BATCH, N_MAX = 400, 32, 200
 AUC = "roc_auc"
 
 
-def level(images: str, ratio: float, minority: float = 0.5, n_max: int = N_MAX, updates: int = UPDATES) -> Setup:
+def level(
+    images: str, ratio: float, minority: float = 0.5, n_max: int = N_MAX, updates: int = UPDATES
+) -> Setup:
     """A set-up with step imbalance and as many epochs as make up the updates."""
     small = round(10 * minority)
     rows = (10 - small) * n_max + small * int(n_max / ratio)
@@ -36,7 +38,7 @@ def levels(sets: dict[str, str], **scale: int) -> dict[str, Setup]:
 
 
 SETS = {"MNIST": "mnist", "Fashion-MNIST": "fashion-mnist"}
-I, II, III, IV, V = (
+FIRST, SECOND, THIRD, FOURTH, FIFTH = (
     "i. imbalance is detrimental",
     "ii. over-sampling dominates",
     "iii. over-sampling to full balance, under-sampling by extent",
@@ -80,7 +82,12 @@ CLAIM = Claim(
     },
     contrasts=(
         *(
-            Contrast(f"{title}: balanced > ratio {r}", AUC, drop(title, "balanced", f"ratio {r}, half small"), part=I)
+            Contrast(
+                f"{title}: balanced > ratio {r}",
+                AUC,
+                drop(title, "balanced", f"ratio {r}, half small"),
+                part=FIRST,
+            )
             for title in SETS
             for r in (10, 100)
         ),
@@ -89,15 +96,17 @@ CLAIM = Claim(
             AUC,
             drop("Fashion-MNIST", "balanced", "ratio 100, half small")
             + drop("MNIST", "balanced", "ratio 100, half small", -1.0),
-            part=I,
+            part=FIRST,
         ),
-        greater("over-sampling > baseline", "over-sampling", "baseline", AUC, part=II),
-        greater("over-sampling > under-sampling", "over-sampling", "under-sampling", AUC, part=II),
-        greater("over-sampling > two-phase", "over-sampling", "two-phase, over", AUC, part=II),
-        greater("full > part-way, over", "over-sampling", "over-sampling part-way", AUC, part=III),
-        greater("part-way > full, under", "under-sampling part-way", "under-sampling", AUC, part=III),
-        greater("twice as long is no worse", "over-sampling, twice as long", "over-sampling", AUC, 0.005, part=IV),
-        greater("thresholding > baseline", "thresholding", "baseline", "accuracy", part=V),
+        greater("over-sampling > baseline", "over-sampling", "baseline", AUC, part=SECOND),
+        greater("over-sampling > under-sampling", "over-sampling", "under-sampling", AUC, part=SECOND),
+        greater("over-sampling > two-phase", "over-sampling", "two-phase, over", AUC, part=SECOND),
+        greater("full > part-way, over", "over-sampling", "over-sampling part-way", AUC, part=THIRD),
+        greater("part-way > full, under", "under-sampling part-way", "under-sampling", AUC, part=THIRD),
+        greater(
+            "twice as long is no worse", "over-sampling, twice as long", "over-sampling", AUC, 0.005, part=IV
+        ),
+        greater("thresholding > baseline", "thresholding", "baseline", "accuracy", part=FIFTH),
         greater(
             "with over-sampling too", "over-sampling + thresholding", "over-sampling", "accuracy", part=V
         ),

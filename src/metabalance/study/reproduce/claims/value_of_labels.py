@@ -22,7 +22,9 @@ CLAIM = Claim(
     arms={
         "ERM": Arm("erm"),
         "self-training, balanced": Arm("self_training", changes={"unlabeled": 5.0, "unlabeled_ratio": 1.0}),
-        "self-training, imbalanced": Arm("self_training", changes={"unlabeled": 5.0, "unlabeled_ratio": 50.0}),
+        "self-training, imbalanced": Arm(
+            "self_training", changes={"unlabeled": 5.0, "unlabeled_ratio": 50.0}
+        ),
         "rotation pre-training": Arm("rotation_pretraining"),
     },
     contrasts=(
