@@ -41,6 +41,7 @@ ALLOWED = {
         "loss",
         "represent",
         "optimize",
+        "adjust",
         "bilevel",
         "engine",
         "heads",
