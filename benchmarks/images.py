@@ -58,14 +58,15 @@ class Piece:
     setup: Setup
     recipes: tuple[str, ...]
 
-    def fits(self, seeds: int, only: Sequence[str] = ()) -> list[Fit]:
-        """Seed by seed, the baseline first, so that an unfinished piece has whole pairs."""
-        chosen = [c for c in self.candidates() if not only or c.label in only or c.name in only]
-        return [Fit(self.setup, c.name, dict(c.options), seed) for seed in range(seeds) for c in chosen]
-
-    def candidates(self) -> list[Any]:
-        known = [label for label in self.recipes if label.split("(")[0] in RECIPES]
-        return [c for label in known for c in parse_candidates(label)]
+    def fits(self, seeds: int, only: Sequence[str] = ()) -> dict[tuple[str, int], Fit]:
+        """By recipe and seed; seed by seed, the baseline first, so that an unfinished piece has whole pairs."""
+        known = [c for text in self.recipes for c in parse_candidates(text)]
+        chosen = [c for c in known if not only or c.label in only or c.name in only]
+        return {
+            (c.label, seed): Fit(self.setup, c.name, c.grid()[0], seed)
+            for seed in range(seeds)
+            for c in chosen
+        }
 
 
 FASHION = Setup(Data("fashion-mnist", "long_tail", n_max=500, ratio=100, validation=30, test=None))
@@ -87,14 +88,10 @@ PIECES = (
 # ------------------------------------------------------------------------------------------------ running
 
 
-def label(fit: Fit) -> str:
-    options = ",".join(f"{k}={v}" for k, v in fit.options.items())
-    return fit.recipe + (f"({options})" if options else "")
-
-
 def run(piece: Piece, runs: Path, data: Path, arguments: argparse.Namespace, deadline: float | None) -> None:
     store, failures = FitStore(runs), read_failures(runs)
-    fits = [f for f in piece.fits(arguments.seeds, arguments.recipes) if store.path(f).name not in failures]
+    wanted = piece.fits(arguments.seeds, arguments.recipes).values()
+    fits = [fit for fit in wanted if store.path(fit).name not in failures]
 
     def report(p: Progress) -> None:
         eta = "" if p.eta is None else f", {p.eta / 60:.0f} min to go"
@@ -118,12 +115,12 @@ def rows(piece: Piece, runs: Path, seeds: int) -> tuple[dict[str, dict[int, dict
     store, failures = FitStore(runs), read_failures(runs)
     found: dict[str, dict[int, dict]] = {}
     missing: dict[str, str] = {}
-    for fit in piece.fits(seeds):
+    for (name, seed), fit in piece.fits(seeds).items():
         record = store.load(fit)
         if record is not None:
-            found.setdefault(label(fit), {})[fit.seed] = record
+            found.setdefault(name, {})[seed] = record
         else:
-            missing.setdefault(label(fit), failures.get(store.path(fit).name, "not run"))
+            missing.setdefault(name, failures.get(store.path(fit).name, "not run"))
     return found, missing
 
 
@@ -157,12 +154,15 @@ def table(piece: Piece, runs: Path, seeds: int) -> list[str]:
         ) if name != BASELINE and len(common) > 1 else None  # fmt: skip
         entries.append((name, list(records.values()), gap))
     entries.sort(key=lambda e: -np.mean([r["raw"]["balanced_accuracy"] for r in e[1]]))
-    p_values = holm([float("nan") if gap is None else gap.p_value for _, _, gap in entries]) if entries else []
+    p_values = (
+        holm([float("nan") if gap is None else gap.p_value for _, _, gap in entries]) if entries else []
+    )
     lines += [
         "| recipe | accuracy = balanced accuracy | minus `erm` | many | medium | few | at training shares | ROC-AUC | s/fit |",
         "|---" * 9 + "|",
     ]
     for (name, records, gap), p in zip(entries, p_values):
+
         def figure(metric: str, records: list[dict] = records) -> str:
             return f"{np.mean([r['raw'][metric] for r in records]):.3f}"
 
@@ -182,7 +182,10 @@ def table(piece: Piece, runs: Path, seeds: int) -> list[str]:
         )
     absent = {name: why for name, why in missing.items() if name not in found}
     if absent:
-        lines += ["", "Not in the table: " + "; ".join(f"`{n}` ({why})" for n, why in sorted(absent.items())) + "."]
+        lines += [
+            "",
+            "Not in the table: " + "; ".join(f"`{n}` ({why})" for n, why in sorted(absent.items())) + ".",
+        ]
     return [*lines, ""]
 
 
@@ -209,7 +212,7 @@ def reading(piece: Piece, runs: Path, seeds: int) -> str:
     )
 
 
-def page(runs: Path, seeds: int) -> str:
+def page(pieces: Sequence[Piece], runs: Path, seeds: int) -> str:
     lines = [
         "# Which remedy wins on long-tailed images?",
         "",
@@ -231,10 +234,10 @@ def page(runs: Path, seeds: int) -> str:
         "",
         "## In short",
         "",
-        *(reading(piece, runs, seeds) for piece in PIECES),
+        *(reading(piece, runs, seeds) for piece in pieces),
         "",
     ]
-    for piece in PIECES:
+    for piece in pieces:
         lines += table(piece, runs, seeds)
     return "\n".join(lines).rstrip() + "\n"
 
@@ -244,7 +247,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("runs", type=Path)
-    parser.add_argument("--only", nargs="*", choices=[p.name for p in PIECES], default=[p.name for p in PIECES])
+    parser.add_argument(
+        "--only", nargs="*", choices=[p.name for p in PIECES], default=[p.name for p in PIECES]
+    )
     parser.add_argument("--recipes", nargs="*", default=[])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
@@ -253,18 +258,17 @@ def main() -> None:
     parser.add_argument("--page", action="store_true")
     parser.add_argument("--page-to", type=Path, default=PAGE)
     arguments = parser.parse_args()
-    global PIECES
+    pieces = PIECES
     if arguments.epochs:
-        PIECES = tuple(replace(p, setup=p.setup.but(epochs=arguments.epochs)) for p in PIECES)
+        pieces = tuple(replace(p, setup=p.setup.but(epochs=arguments.epochs)) for p in PIECES)
     data = Path(os.environ.get("METABALANCE_DATA", "../shared/data"))
     deadline = None if arguments.limit_seconds is None else time.monotonic() + arguments.limit_seconds
-    for piece in PIECES:
+    for piece in pieces:
         if piece.name in arguments.only and not arguments.page:
             run(piece, arguments.runs, data, arguments, deadline)
     arguments.page_to.parent.mkdir(parents=True, exist_ok=True)
-    arguments.page_to.write_text(page(arguments.runs, arguments.seeds))
+    arguments.page_to.write_text(page(pieces, arguments.runs, arguments.seeds))
     print(arguments.page_to)
-
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from metabalance.data import imbalance
 from metabalance.data.errors import DataError
-from metabalance.data.noise import proportional_noise
 from metabalance.study.reproduce.base import Data
 
 __all__ = ["Source", "Split", "count_groups", "is_there", "make_split", "open_source"]
@@ -135,6 +134,8 @@ def make_split(data: Data, seed: int, folder: Path | None) -> Split:
 
     fit = part("train", train)
     if data.noise:
+        from metabalance.data.noise import proportional_noise
+
         fit = fit[0], proportional_noise(fit[1], data.noise, seed=seed)[0]
     return Split(fit, part("train", held), part("test", test), np.bincount(fit[1]), unlabeled)
 
@@ -233,7 +234,8 @@ def _read_cifar(folder: Path) -> Source:
     def read(part: str, rows: np.ndarray) -> np.ndarray:
         return parts[part][rows, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
 
-    return Source(*(parts[p][:, 0].astype(np.int64) for p in ("train", "test")), read)
+    train, test = (parts[part][:, 0].astype(np.int64) for part in ("train", "test"))
+    return Source(train, test, read)
 
 
 @lru_cache(maxsize=1)

@@ -232,10 +232,10 @@ def reproduce(
 
 def summarise(claim: Claim, conditions: Mapping[str, Setup], store: FitStore, seeds: int) -> dict[str, Any]:
     """The result of a claim whose fits are all stored, ready for JSON."""
-    records: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    records: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for condition, setup in conditions.items():
         for name, arm in claim.arms_of(condition).items():
-            rows = []
+            rows: list[Mapping[str, Any]] = []
             for seed in range(seeds):
                 found = [store.load(fit) for fit in fits_of(arm, setup, seed)]
                 rows.append(choose([r for r in found if r is not None]))

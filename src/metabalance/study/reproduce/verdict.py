@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from metabalance.judge.intervals import Interval, corrected_resampled_interval
 from metabalance.study.reproduce.base import Arm, Claim, Contrast
@@ -43,7 +44,7 @@ def choose(candidates: Sequence[Record]) -> Record:
     return max(candidates, key=lambda record: record["validation"])
 
 
-def interval(values: Sequence[float]) -> Interval:
+def interval(values: ArrayLike) -> Interval:
     """Mean over seeds with its 95 % t interval.
 
     >>> print(interval([0.80, 0.82, 0.78]))

@@ -104,11 +104,16 @@ CLAIM = Claim(
         greater("full > part-way, over", "over-sampling", "over-sampling part-way", AUC, part=THIRD),
         greater("part-way > full, under", "under-sampling part-way", "under-sampling", AUC, part=THIRD),
         greater(
-            "twice as long is no worse", "over-sampling, twice as long", "over-sampling", AUC, 0.005, part=IV
+            "twice as long is no worse",
+            "over-sampling, twice as long",
+            "over-sampling",
+            AUC,
+            0.005,
+            part=FOURTH,
         ),
         greater("thresholding > baseline", "thresholding", "baseline", "accuracy", part=FIFTH),
         greater(
-            "with over-sampling too", "over-sampling + thresholding", "over-sampling", "accuracy", part=V
+            "with over-sampling too", "over-sampling + thresholding", "over-sampling", "accuracy", part=FIFTH
         ),
     ),
     small=levels(SETS),
