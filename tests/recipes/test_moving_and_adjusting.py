@@ -125,7 +125,19 @@ def test_before_its_start_drw_trains_as_erm_does():
     assert a.history_.epochs[19]["train_loss"] != b.history_.epochs[19]["train_loss"]
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "focal", "logit_adjustment"])
+def test_before_its_start_ldam_drw_trains_as_ldam_does_with_the_same_head():
+    from metabalance.loss import CosineLinear
+
+    same = {"epochs": 20, "patience": None, "validation_fraction": 0.0}
+    a = train("drw", max_seconds=None, options={"start": 0.95, "loss": "ldam"}, **same)
+    b = train("ldam", **same)
+    assert isinstance(last_linear(a.module_), CosineLinear)
+    for one, two in zip(a.history_.epochs[:19], b.history_.epochs[:19]):
+        assert one["train_loss"] == two["train_loss"]
+    assert a.history_.epochs[19]["train_loss"] != b.history_.epochs[19]["train_loss"]
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal", "logit_adjustment", "ldam"])
 def test_priors_of_deferred_losses(loss):
     plan = RECIPES["drw"](task(), loss=loss, beta=1.0)
     prior = np.array([360, 20, 20]) / 400

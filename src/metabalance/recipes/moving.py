@@ -24,6 +24,7 @@ from metabalance.optimize import (
     PGDAttack,
 )
 from metabalance.recipes.base import Plan, class_factor, prior_after, single_phase, steps_per_epoch
+from metabalance.recipes.costing import ldam
 from metabalance.sample import ClassBalancedSampler, ShuffleSampler
 from metabalance.streams import Task, stream
 
@@ -50,17 +51,19 @@ def drw(task: Task, loss: str = "cross_entropy", start: float = 0.8, beta: float
 
     Args:
         task: The training part.
-        loss: ``cross_entropy``, ``focal`` or ``logit_adjustment``.
+        loss: ``cross_entropy``, ``focal``, ``logit_adjustment``, or ``ldam``: the paper's LDAM-DRW.
         start: The part of the epochs that is over when the weights are switched on; the paper's 160 of 200.
         beta: Of the effective number.
 
     Raises:
         ValueError: An unknown loss, or a start outside ``[0, 1)``.
     """
-    inner, prior = _named_loss(task, loss)
+    inner, prior, prepare = _named_loss(task, loss)
     weighted = DeferredReweighting(inner, task.counts, _first_epoch(task, start), beta, reduction="none")
     after = class_priors(prior * class_weights(task.counts, "effective", beta=beta))
-    return single_phase(task, loss=weighted, prior=after, parts=(weighted,), select_from=start)
+    return single_phase(
+        task, loss=weighted, prior=after, parts=(weighted,), select_from=start, prepare=prepare
+    )
 
 
 def drs(task: Task, start: float = 0.8) -> Plan:
@@ -178,16 +181,21 @@ def head_phase(
     return single_phase(task, balancing, share=share, prepare=freeze, finish=release, **slots)
 
 
-def _named_loss(task: Task, name: str) -> tuple[nn.Module, torch.Tensor]:
-    """A loss by name, and the prior that natural training with it is calibrated to."""
+def _named_loss(task: Task, name: str) -> tuple[nn.Module, torch.Tensor, Callable[[nn.Module], None] | None]:
+    """A loss by name, the prior that natural training with it is calibrated to, and the head it needs."""
+    natural = prior_after(task, torch.ones(task.num_classes))
     if name == "cross_entropy":
-        return nn.CrossEntropyLoss(reduction="none"), prior_after(task, torch.ones(task.num_classes))
+        return nn.CrossEntropyLoss(reduction="none"), natural, None
     if name == "focal":
-        return FocalLoss(reduction="none"), prior_after(task, torch.ones(task.num_classes))
+        return FocalLoss(reduction="none"), natural, None
     if name == "logit_adjustment":
         present = (task.prior > 0).double() * class_factor(task)
-        return LogitAdjustedLoss(task.counts, reduction="none"), class_priors(present)
-    raise ValueError(f"loss={name!r} is unknown; use 'cross_entropy', 'focal' or 'logit_adjustment'")
+        return LogitAdjustedLoss(task.counts, reduction="none"), class_priors(present), None
+    if name == "ldam":
+        plan = ldam(task)
+        assert isinstance(plan.objective, Objective)
+        return plan.objective.loss, natural, plan.prepare
+    raise ValueError(f"loss={name!r} is unknown; use 'cross_entropy', 'focal', 'logit_adjustment' or 'ldam'")
 
 
 def _first_epoch(task: Task, start: float) -> int:
