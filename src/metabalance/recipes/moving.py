@@ -194,6 +194,7 @@ def _named_loss(task: Task, name: str) -> tuple[nn.Module, torch.Tensor, Callabl
     if name == "ldam":
         plan = ldam(task)
         assert isinstance(plan.objective, Objective)
+        assert isinstance(plan.objective.loss, nn.Module)
         return plan.objective.loss, natural, plan.prepare
     raise ValueError(f"loss={name!r} is unknown; use 'cross_entropy', 'focal', 'logit_adjustment' or 'ldam'")
 
