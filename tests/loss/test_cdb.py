@@ -164,3 +164,33 @@ def test_impossible_settings(settings, message):
 def test_impossible_recalls(recall):
     with pytest.raises(ValueError, match="recall must be 3 numbers between 0 and 1"):
         CDBLoss(3).update(recall=recall)
+
+
+def test_it_raises_the_worst_recall_where_classes_differ_in_difficulty_alone():
+    """Three Gaussians in a row, as many of each: the middle one is hard, and weights by class size are all 1.
+
+    With tau 0.5: a larger one overshoots here, from one validation to the next.
+    """
+    g = torch.Generator().manual_seed(0)
+    target = torch.arange(3000) % 3
+    inputs = torch.randn(3000, 1, generator=g) + 1.5 * (target[:, None] - 1)
+    train, held_out, test = (slice(1000 * k, 1000 * k + 1000) for k in range(3))
+
+    def recall(model, rows):
+        right = model(inputs[rows]).argmax(1) == target[rows]
+        return torch.stack([right[target[rows] == c].float().mean() for c in range(3)])
+
+    found = {}
+    for name, loss in (("ce", torch.nn.CrossEntropyLoss()), ("cdb", CDBLoss(3, tau=0.5))):
+        torch.manual_seed(0)
+        model = torch.nn.Linear(1, 3)
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+        for step in range(200):
+            optimizer.zero_grad()
+            loss(model(inputs[train]), target[train]).backward()
+            optimizer.step()
+            if name == "cdb" and step % 10 == 9:
+                loss.update(recall=recall(model, held_out))
+        found[name] = recall(model, test)
+    assert found["ce"].argmin() == 1
+    assert found["cdb"].min() > found["ce"].min() + 0.05

@@ -11,6 +11,7 @@ from metabalance import loss as losses
 MAKE = {
     "WeightedCrossEntropy": lambda counts, **kw: losses.WeightedCrossEntropy(1 / counts.clamp_min(1), **kw),
     "FocalLoss": lambda counts, **kw: losses.FocalLoss(2.0, **kw),
+    "FocalLoss of sigmoids": lambda counts, **kw: losses.FocalLoss(0.5, activation="sigmoid", **kw),
     "ClassBalancedLoss": lambda counts, **kw: losses.ClassBalancedLoss(counts, 0.999, gamma=0.5, **kw),
     "LogitAdjustedLoss": lambda counts, **kw: losses.LogitAdjustedLoss(counts, 1.5, **kw),
     "BalancedSoftmaxLoss": lambda counts, **kw: losses.BalancedSoftmaxLoss(counts, **kw),
@@ -28,7 +29,14 @@ MAKE = {
 # The counts, or the Dice coefficient, of the batch: there is no loss of a row alone.
 OF_THE_BATCH = {"ARBLoss of the batch", "DiceLoss of the batch"}
 # They hold nothing per class.
-ANY_NUMBER_OF_CLASSES = {"FocalLoss", "DiceLoss", "SelfAdjustingDiceLoss", "TverskyLoss", *OF_THE_BATCH}
+ANY_NUMBER_OF_CLASSES = {
+    "FocalLoss",
+    "FocalLoss of sigmoids",
+    "DiceLoss",
+    "SelfAdjustingDiceLoss",
+    "TverskyLoss",
+    *OF_THE_BATCH,
+}
 # Mixed labels enter the coefficient as they are.
 NOT_LINEAR_IN_LABELS = {"DiceLoss", "SelfAdjustingDiceLoss", "TverskyLoss", *OF_THE_BATCH}
 NOT_A_LOSS = {"CosineLinear", "attraction_repulsion", "flatten_tokens"}

@@ -218,3 +218,24 @@ def test_label_aware_smoothing(shape):
 def test_label_aware_smoothing_of_equal_counts_is_nan_in_theirs():
     assert all(math.isnan(float(v)) for v in record("label_aware_smoothing")["equal_counts"])
     close(LabelAwareSmoothingLoss([7, 7, 7], 0.4, 0.1).epsilon, [0.4, 0.4, 0.4])
+
+
+def test_class_balanced_focal_of_sigmoids():
+    theirs = record("class_balanced")
+    logits, target = inputs(**theirs["inputs"])
+    assert len(theirs["cases"]) == 12
+    for case in theirs["cases"]:
+        loss = ClassBalancedLoss(theirs["counts"], case["beta"], case["gamma"], "sigmoid")
+        close(loss.weight, case["weights"])
+        close(loss(logits, target), case["loss"])
+        close(gradient_of_row_0(loss, logits, target), case["gradient_of_row_0"])
+
+
+def test_class_balanced_focal_far_from_the_truth_is_zero_in_theirs():
+    theirs = record("class_balanced")["at_minus_100"]
+    assert theirs == {"loss": "0.0", "gradient": ["nan", "nan"]}
+    logits = torch.full((1, 2), -100.0, requires_grad=True)
+    loss = FocalLoss(2.0, activation="sigmoid")(logits, torch.tensor([0]))
+    loss.backward()
+    assert loss.item() == pytest.approx(100)
+    assert torch.isfinite(logits.grad).all()

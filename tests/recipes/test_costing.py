@@ -7,15 +7,15 @@ import torch
 from metabalance import MetaBalanceClassifier
 from metabalance.engine import fit
 from metabalance.heads import last_linear
-from metabalance.loss import CDBLoss, CosineLinear, LDAMLoss
+from metabalance.loss import CDBLoss, ClassBalancedLoss, CosineLinear, LDAMLoss
 from metabalance.networks import MLP
 from metabalance.recipes import RECIPES, Task
-from metabalance.recipes.costing import arb, cdb, class_smoothing, dice, label_aware_smoothing, ldam
+from metabalance.recipes.costing import arb, cdb, class_smoothing, dice, label_aware_smoothing, ldam, ldam_drw
 
 N, MINORITY = 200, 20
 TARGET = torch.tensor([0] * (N - MINORITY) + [1] * MINORITY)
 INPUTS = torch.randn(N, 4, generator=torch.Generator().manual_seed(0)) + 1.5 * TARGET[:, None]
-NEW = ("arb", "cdb", "class_smoothing", "dice", "label_aware_smoothing", "ldam")
+NEW = ("arb", "cdb", "class_smoothing", "dice", "label_aware_smoothing", "ldam", "ldam_drw")
 
 
 def task(**changes):
@@ -39,6 +39,25 @@ def test_ldam_keeps_the_dtype_of_the_head():
     model = MLP(4, 2, hidden=(8,)).double()
     ldam(task()).prepare(model)
     assert last_linear(model).weight.dtype == torch.float64
+
+
+def test_ldam_drw_is_ldam_until_the_weights_are_switched_on():
+    plain, deferred = ldam(task(epochs=10)), ldam_drw(task(epochs=10), start=0.8, beta=0.99)
+    model = MLP(4, 2, hidden=(8,))
+    deferred.prepare(model)
+    batch = INPUTS, TARGET
+    assert isinstance(last_linear(model), CosineLinear)
+    assert (deferred.select_from, plain.select_from) == (0.8, 0.0)
+    (part,) = deferred.parts
+    for epoch in range(8):
+        assert torch.equal(deferred.objective(model, batch), plain.objective(model, batch))
+        part.update(epoch=epoch)
+    weight = ClassBalancedLoss([N - MINORITY, MINORITY], beta=0.99).weight
+    expected = LDAMLoss([N - MINORITY, MINORITY], weight=weight)(model(INPUTS) / 30, TARGET)
+    torch.testing.assert_close(deferred.objective(model, batch), expected)
+    assert deferred.training_prior[1] > plain.training_prior[1]
+    with pytest.raises(ValueError, match="start must be at least 0 and below 1"):
+        ldam_drw(task(), start=1.0)
 
 
 def test_cdb_learns_its_weights_from_the_validation():

@@ -10,6 +10,7 @@ from metabalance.adjust import PosthocLogitAdjustment, prior_threshold
 from metabalance.data.transformed import Transformed
 from metabalance.engine import fit
 from metabalance.heads import last_linear
+from metabalance.loss import CosineLinear
 from metabalance.optimize import DeferredReweighting, DeferredSampler
 from metabalance.recipes import RECIPES, Task, get_recipe
 
@@ -31,13 +32,14 @@ OURS = [
     "sam",
     "sam_a",
     "simplified",
+    "srat",
     "tau_norm",
     "thresholding",
     "two_phase",
 ]
 
 # Each step of an attack is one more pass.
-FAST = {"adversarial": {"steps": 2}}
+FAST = {"adversarial": {"steps": 2}, "srat": {"steps": 2}}
 
 
 def train(name, x=X, y=Y, options=None, **settings):
@@ -125,19 +127,16 @@ def test_before_its_start_drw_trains_as_erm_does():
     assert a.history_.epochs[19]["train_loss"] != b.history_.epochs[19]["train_loss"]
 
 
-def test_before_its_start_ldam_drw_trains_as_ldam_does_with_the_same_head():
-    from metabalance.loss import CosineLinear
-
-    same = {"epochs": 20, "patience": None, "validation_fraction": 0.0}
-    a = train("drw", max_seconds=None, options={"start": 0.95, "loss": "ldam"}, **same)
-    b = train("ldam", **same)
-    assert isinstance(last_linear(a.module_), CosineLinear)
-    for one, two in zip(a.history_.epochs[:19], b.history_.epochs[:19]):
-        assert one["train_loss"] == two["train_loss"]
-    assert a.history_.epochs[19]["train_loss"] != b.history_.epochs[19]["train_loss"]
+def test_ldam_drw_has_a_head_of_cosines():
+    head = last_linear(train("drw", options={"loss": "ldam"}).module_)
+    assert isinstance(head, CosineLinear)
+    plan = RECIPES["drw"](task(), loss="ldam")
+    own = RECIPES["ldam"](task()).objective.loss
+    z, y = torch.randn(30, 3), torch.arange(30) % 3
+    assert torch.equal(plan.objective.loss(z, y), own(z, y))
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "focal", "logit_adjustment", "ldam"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "ldam", "focal", "logit_adjustment"])
 def test_priors_of_deferred_losses(loss):
     plan = RECIPES["drw"](task(), loss=loss, beta=1.0)
     prior = np.array([360, 20, 20]) / 400
@@ -273,8 +272,10 @@ def test_simplified_options():
     model = nn.Linear(6, 3)
     assert bare.step is erm.step
     for one, two in zip(bare.loader, erm.loader, strict=True):
-        assert torch.equal(bare.objective(model, one), erm.objective(model, two))
+        torch.testing.assert_close(bare.objective(model, one), erm.objective(model, two))
     np.testing.assert_allclose(bare.training_prior, erm.training_prior)
+    softer = RECIPES["simplified"](task(), smoothing=0.0, tail_smoothing=0.3).objective.loss
+    np.testing.assert_allclose(softer.epsilon, [0.0, 0.3, 0.3])
 
 
 def test_attacks_have_the_radius_of_their_inputs():
@@ -283,6 +284,38 @@ def test_attacks_have_the_radius_of_their_inputs():
     images = task(inputs=torch.from_numpy(IMAGES), target=torch.from_numpy(LABELS), num_classes=2)
     attack = RECIPES["adversarial"](images).step.attack
     assert (attack.eps, attack.clip, attack.steps) == (8 / 255, (0.0, 1.0), 10)
+
+
+def trained_by(plan, epochs=2):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    fit(
+        model,
+        plan.loader,
+        objective=plan.objective,
+        optimizer=optimizer,
+        step=plan.step,
+        parts=plan.parts,
+        epochs=epochs,
+    )
+    return torch.cat([p.detach().reshape(-1) for p in model.parameters()])
+
+
+def test_where_srat_is_a_simpler_method():
+    make = RECIPES["srat"]
+    # no separation and no weights: adversarial training
+    plain = trained_by(RECIPES["adversarial"](task(), steps=2))
+    assert torch.equal(trained_by(make(task(), coefficient=0.0, beta=0.0, steps=2)), plain)
+    # weights that come on later: the same until then
+    assert torch.equal(trained_by(make(task(), coefficient=0.0, steps=2)), plain)
+    assert not torch.equal(trained_by(make(task(), coefficient=0.0, steps=2, start=0.0)), plain)
+    # no radius and no separation: deferred re-weighting
+    drw = trained_by(RECIPES["drw"](task(), start=0.0))
+    assert torch.equal(trained_by(make(task(), coefficient=0.0, eps=0.0, start=0.0)), drw)
+    # the separation moves the network, and is told the attacked features
+    assert not torch.equal(trained_by(make(task(), steps=2, beta=0.0)), plain)
+    assert trained_by(make(task(), loss="ldam", steps=2)).isfinite().all()
 
 
 @pytest.mark.parametrize("name", ["drw", "crt", "adversarial", "sam_a"])
@@ -321,7 +354,7 @@ def test_killed_and_resumed_they_end_with_the_same_bits(name, tmp_path, monkeypa
         ),
         ("thresholding", {"sampling": "x"}, "sampling='x' is unknown"),
         ("thresholding", {"prior": "x"}, "prior='x' is unknown; use 'train_original' or 'effective'"),
-        ("simplified", {"smoothing": 1.0}, "smoothing must be at least 0 and below 1"),
+        ("simplified", {"smoothing": 1.0}, "head and tail must be at least 0 and below 1"),
         ("sam_a", {"mode": "x"}, "mode='x' is unknown"),
         ("adversarial", {"norm": "l1"}, "norm='l1' is unknown"),
         ("tau_norm", {"tau": float("nan")}, "tau must be a finite number"),

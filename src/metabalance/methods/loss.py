@@ -42,6 +42,10 @@ METHODS: tuple[Method, ...] = (
         (papers.CAO,), "metabalance.loss:LDAMLoss", "metabalance.loss:CosineLinear",
     ),
     recipe(
+        "ldam_drw", "loss", "Margins by class size, and in the last part of training weights by class size too.",
+        (papers.CAO, papers.CUI), "metabalance.loss:LDAMLoss", "metabalance.optimize:DeferredReweighting",
+    ),
+    recipe(
         "cdb", "loss", "Weights classes by how often the model still misses them on held-out rows.",
         (papers.SINHA,), "metabalance.loss:CDBLoss",
     ),

@@ -48,6 +48,13 @@ METHODS: tuple[Method, ...] = (
         modality="numeric",
     ),
     recipe(
+        "srat", "optimize",
+        "Adversarial training with deferred class weights, in features in which classes are driven apart.",
+        (papers.WANG_W, papers.MADRY, papers.CAO), "metabalance.optimize:AdversarialStep",
+        "metabalance.represent:SeparationLoss", modality="numeric",
+        notes=("After the paper's description: the authors published no code, and several amounts are ours.",),
+    ),
+    recipe(
         "simplified", "optimize",
         "Ordinary training with small batches, augmentation, label smoothing and asymmetric SAM.",
         (papers.SHWARTZ_ZIV,), "metabalance.optimize:AsymmetricSAM",

@@ -126,11 +126,6 @@ REN = Paper(
     ),
     2020, NEURIPS, volume="33", arxiv="2007.10740",
 )
-CAO = Paper(
-    "cao2019learning", "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss",
-    ("Kaidi Cao", "Colin Wei", "Adrien Gaidon", "Nikos Arechiga", "Tengyu Ma"), 2019, NEURIPS, volume="32",
-    arxiv="1906.07413",
-)
 XIE = Paper(
     "xie2023neural", "Neural Collapse Inspired Attraction-Repulsion-Balanced Loss for Imbalanced Learning",
     ("Liang Xie", "Yibo Yang", "Deng Cai", "Xiaofei He"), 2023, "Neurocomputing", "article", "527", "60-70",
@@ -160,11 +155,6 @@ SALEHI = Paper(
     "International Workshop on Machine Learning in Medical Imaging", pages="379-387", arxiv="1706.05721",
     doi="10.1007/978-3-319-67389-9_44",
 )
-SHWARTZ_ZIV = Paper(
-    "shwartz-ziv2023simplifying", "Simplifying Neural Network Training Under Class Imbalance",
-    ("Ravid Shwartz-Ziv", "Micah Goldblum", "Yucen Lily Li", "C. Bayan Bruss", "Andrew Gordon Wilson"), 2023,
-    NEURIPS, volume="36", arxiv="2312.02517",
-)
 ZHONG = Paper(
     "zhong2021improving", "Improving Calibration for Long-Tailed Recognition",
     ("Zhisheng Zhong", "Jiequan Cui", "Shu Liu", "Jiaya Jia"), 2021,
@@ -186,16 +176,6 @@ KWON = Paper(
     "kwon2021asam",
     "ASAM: Adaptive Sharpness-Aware Minimization for Scale-Invariant Learning of Deep Neural Networks",
     ("Jungmin Kwon", "Jeongseop Kim", "Hyunseo Park", "In Kwon Choi"), 2021, ICML, arxiv="2102.11600",
-)
-SHWARTZ_ZIV = Paper(
-    "shwartz-ziv2023simplifying", "Simplifying Neural Network Training Under Class Imbalance",
-    ("Ravid Shwartz-Ziv", "Micah Goldblum", "Yucen Lily Li", "C. Bayan Bruss", "Andrew Gordon Wilson"), 2023,
-    NEURIPS, volume="36", arxiv="2312.02517",
-)
-CAO = Paper(
-    "cao2019learning", "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss",
-    ("Kaidi Cao", "Colin Wei", "Adrien Gaidon", "Nikos Arechiga", "Tengyu Ma"), 2019, NEURIPS, volume="32",
-    arxiv="1906.07413",
 )
 MADRY = Paper(
     "madry2018towards", "Towards Deep Learning Models Resistant to Adversarial Attacks",
@@ -281,11 +261,6 @@ WANG_W = Paper(
     ),
     2021, "arXiv preprint", "misc", arxiv="2107.13639",
 )
-SHWARTZ_ZIV = Paper(
-    "shwartz-ziv2023simplifying", "Simplifying Neural Network Training Under Class Imbalance",
-    ("Ravid Shwartz-Ziv", "Micah Goldblum", "Yucen Lily Li", "C. Bayan Bruss", "Andrew Gordon Wilson"), 2023,
-    NEURIPS, volume="36", arxiv="2312.02517",
-)
 BARDES = Paper(
     "bardes2022vicreg",
     "VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised Learning",
@@ -316,6 +291,35 @@ CHEN_X = Paper(
 BAHRI = Paper(
     "bahri2022scarf", "SCARF: Self-Supervised Contrastive Learning Using Random Feature Corruption",
     ("Dara Bahri", "Heinrich Jiang", "Yi Tay", "Donald Metzler"), 2022, ICLR, arxiv="2106.15147",
+)
+REN_2018 = Paper(
+    "ren2018learning", "Learning to Reweight Examples for Robust Deep Learning",
+    ("Mengye Ren", "Wenyuan Zeng", "Bin Yang", "Raquel Urtasun"), 2018, ICML, volume="80",
+    pages="4334-4343", arxiv="1803.09050",
+)
+SHU = Paper(
+    "shu2019meta", "Meta-Weight-Net: Learning an Explicit Mapping For Sample Weighting",
+    (
+        "Jun Shu", "Qi Xie", "Lixuan Yi", "Qian Zhao", "Sanping Zhou", "Zongben Xu", "Deyu Meng",
+    ),
+    2019, NEURIPS, volume="32", arxiv="1902.07379",
+)
+SHU_2023 = Paper(
+    "shu2023cmw",
+    "CMW-Net: Learning a Class-Aware Sample Weighting Mapping for Robust Deep Learning",
+    ("Jun Shu", "Xiang Yuan", "Deyu Meng", "Zongben Xu"), 2023,
+    "IEEE Transactions on Pattern Analysis and Machine Intelligence", "article", "45", "11521-11539",
+    "2202.05613", "10.1109/TPAMI.2023.3271451",
+)
+CAO = Paper(
+    "cao2019learning", "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss",
+    ("Kaidi Cao", "Colin Wei", "Adrien Gaidon", "Nikos Arechiga", "Tengyu Ma"), 2019, NEURIPS, volume="32",
+    arxiv="1906.07413",
+)
+SHWARTZ_ZIV = Paper(
+    "shwartz-ziv2023simplifying", "Simplifying Neural Network Training Under Class Imbalance",
+    ("Ravid Shwartz-Ziv", "Micah Goldblum", "Yucen Lily Li", "C. Bayan Bruss", "Andrew Gordon Wilson"), 2023,
+    NEURIPS, volume="36", arxiv="2312.02517",
 )
 # fmt: on
 

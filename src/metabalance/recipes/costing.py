@@ -22,6 +22,7 @@ from metabalance.loss import (
     SelfAdjustingDiceLoss,
     WeightedCrossEntropy,
 )
+from metabalance.optimize import DeferredReweighting
 from metabalance.recipes.base import Plan, class_factor, prior_after, single_phase
 from metabalance.streams import Task
 
@@ -36,6 +37,7 @@ __all__ = [
     "focal",
     "label_aware_smoothing",
     "ldam",
+    "ldam_drw",
     "logit_adjustment",
 ]
 
@@ -78,9 +80,22 @@ def ldam(task: Task, max_margin: float = 0.5, scale: float = 30.0) -> Plan:
     The head multiplies its cosines by ``scale`` and the loss its margins, which is the paper's loss of bare
     cosines; the network's outputs are then logits, for a validation loss and for probabilities.
     """
-    loss = LDAMLoss(task.counts, max_margin=max_margin * scale, scale=1.0, reduction="none")
     # A margin is no shift of the prior: the natural one is the nearest, and exact without margins.
+    loss = LDAMLoss(task.counts, max_margin=max_margin * scale, scale=1.0, reduction="none")
     return single_phase(task, "natural", loss, prepare=partial(cosine_head, scale=scale))
+
+
+def ldam_drw(
+    task: Task, max_margin: float = 0.5, scale: float = 30.0, start: float = 0.8, beta: float = 0.9999
+) -> Plan:
+    """LDAM with class weights in the last part of training, from 160 of 200 epochs (Cao et al. 2019)."""
+    if not 0 <= start < 1:
+        raise ValueError(f"start must be at least 0 and below 1, a part of training, but {start} was given")
+    margins = LDAMLoss(task.counts, max_margin=max_margin * scale, scale=1.0, reduction="none")
+    loss = DeferredReweighting(margins, task.counts, int(start * task.epochs), beta, reduction="none")
+    prior = prior_after(task, class_weights(task.counts, "effective", beta=beta))
+    prepare = partial(cosine_head, scale=scale)
+    return single_phase(task, "natural", loss, prior, prepare=prepare, parts=(loss,), select_from=start)
 
 
 def cosine_head(model: nn.Module, scale: float = 1.0) -> None:
@@ -118,7 +133,7 @@ def dice(task: Task, alpha: float = 0.01, square: bool = True, smooth: float = 1
 def class_smoothing(task: Task, head: float = 0.0, tail: float = 0.2, spread: str = "uniform") -> Plan:
     """Class-conditional label smoothing: softer labels for rarer classes (Shwartz-Ziv et al. 2023)."""
     loss = ClassSmoothingLoss(task.counts, head, tail, spread, reduction="none")
-    return single_phase(task, "natural", loss, _smoothed(task, loss.epsilon, loss.received))
+    return single_phase(task, "natural", loss, smoothed_prior(task, loss.epsilon, loss.received))
 
 
 def label_aware_smoothing(
@@ -126,10 +141,12 @@ def label_aware_smoothing(
 ) -> Plan:
     """Label-aware smoothing, the loss of MiSLAS: softer labels for larger classes (Zhong et al. 2021)."""
     loss = LabelAwareSmoothingLoss(task.counts, head, tail, shape, power, reduction="none")
-    return single_phase(task, "natural", loss, _smoothed(task, loss.epsilon, torch.ones(task.num_classes)))
+    return single_phase(
+        task, "natural", loss, smoothed_prior(task, loss.epsilon, torch.ones(task.num_classes))
+    )
 
 
-def _smoothed(task: Task, epsilon: Tensor, received: Tensor) -> Tensor:
+def smoothed_prior(task: Task, epsilon: Tensor, received: Tensor) -> Tensor:
     """The prior ``(C,)`` of labels that give away ``epsilon``: exact on average, not row by row."""
     hard = class_priors(task.prior * class_factor(task))
     given = epsilon.double()

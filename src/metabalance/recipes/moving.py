@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from metabalance.data.batches import BatchLoader
 from metabalance.data.cycle import Cycle
 from metabalance.data.transformed import Transformed
 from metabalance.engine import Objective, plain_step
-from metabalance.loss import FocalLoss, LogitAdjustedLoss
+from metabalance.loss import ClassSmoothingLoss, FocalLoss, LDAMLoss, LogitAdjustedLoss
 from metabalance.optimize import (
     SAM,
     AdversarialStep,
@@ -23,12 +24,16 @@ from metabalance.optimize import (
     DeferredSampler,
     PGDAttack,
 )
-from metabalance.recipes.base import Plan, class_factor, prior_after, single_phase, steps_per_epoch
-from metabalance.recipes.costing import ldam
+from metabalance.recipes.base import Plan, class_factor, single_phase, steps_per_epoch
+from metabalance.recipes.costing import cosine_head, smoothed_prior
+from metabalance.represent import SeparationLoss
 from metabalance.sample import ClassBalancedSampler, ShuffleSampler
 from metabalance.streams import Task, stream
 
-__all__ = ["adversarial", "asam", "drs", "drw", "sam", "sam_a", "simplified", "two_phase"]
+# What LDAM's cosines are multiplied by.
+LDAM_SCALE = 30.0
+
+__all__ = ["adversarial", "asam", "drs", "drw", "sam", "sam_a", "simplified", "srat", "two_phase"]
 
 
 def sam(task: Task, rho: float = 0.05) -> Plan:
@@ -51,19 +56,15 @@ def drw(task: Task, loss: str = "cross_entropy", start: float = 0.8, beta: float
 
     Args:
         task: The training part.
-        loss: ``cross_entropy``, ``focal``, ``logit_adjustment``, or ``ldam``: the paper's LDAM-DRW.
+        loss: ``cross_entropy``, ``ldam`` (LDAM-DRW, the paper's own), ``focal`` or ``logit_adjustment``.
         start: The part of the epochs that is over when the weights are switched on; the paper's 160 of 200.
         beta: Of the effective number.
 
     Raises:
         ValueError: An unknown loss, or a start outside ``[0, 1)``.
     """
-    inner, prior, prepare = _named_loss(task, loss)
-    weighted = DeferredReweighting(inner, task.counts, _first_epoch(task, start), beta, reduction="none")
-    after = class_priors(prior * class_weights(task.counts, "effective", beta=beta))
-    return single_phase(
-        task, loss=weighted, prior=after, parts=(weighted,), select_from=start, prepare=prepare
-    )
+    weighted, prior, slots = _deferred(task, loss, start, beta)
+    return single_phase(task, loss=weighted, prior=prior, **slots)
 
 
 def drs(task: Task, start: float = 0.8) -> Plan:
@@ -122,35 +123,71 @@ def adversarial(
     return single_phase(task, step=AdversarialStep(_attack(task, eps, steps, norm, step_size)))
 
 
+def srat(
+    task: Task,
+    loss: str = "cross_entropy",
+    coefficient: float = 0.35,
+    temperature: float = 0.1,
+    start: float = 0.8,
+    beta: float = 0.9999,
+    eps: float | None = None,
+    steps: int = 10,
+) -> Plan:
+    """SRAT: adversarial training with deferred class weights and classes driven apart (Wang et al. 2021).
+
+    After the paper's description, for there is no code. UNCONFIRMED: the separation term's form, ``coefficient`` and
+    ``temperature``, and when the weights come on.
+
+    Args:
+        task: The training part.
+        loss: ``cross_entropy``, ``ldam`` or ``focal``, as in the paper's three variants, or ``logit_adjustment``.
+        coefficient: Of :class:`~metabalance.represent.SeparationLoss`.
+        temperature: Of the same.
+        start: The part of the epochs that is over when the weights are switched on.
+        beta: Of the effective number.
+        eps: Radius of the attack; by default 8/255 on images and 0.1 on tables, in standard deviations.
+        steps: Of the attack, each of 2.5 eps / steps.
+    """
+    weighted, prior, slots = _deferred(task, loss, start, beta)
+    # Penalties see all rows of a batch alike, and the attack knows no weights: a positive factor on a row's loss does
+    # not turn its gradient.
+    separation = [(SeparationLoss(temperature), coefficient)]
+    step = AdversarialStep(_attack(task, eps, steps, "linf", None))
+    return single_phase(task, loss=weighted, prior=prior, penalties=separation, step=step, **slots)
+
+
 def simplified(
     task: Task,
     batch_size: int | None = None,
     smoothing: float = 0.1,
+    tail_smoothing: float | None = None,
     rho: float = 0.05,
     augment: bool = True,
 ) -> Plan:
     """Ordinary training, tuned: small batches, augmentation, label smoothing, SAM-A (Shwartz-Ziv et al. 2023).
 
+    The paper's thesis is the tuning; the amounts here are starting points of ours.
+
     Args:
         task: The training part.
         batch_size: By default the task's. An epoch stays one natural pass, so that smaller batches are more steps.
-        smoothing: Label smoothing, the same for all classes.
+        smoothing: Of the labels of the largest class.
+        tail_smoothing: Of the smallest; by default the same. The paper smooths rare classes more.
         rho: Radius of SAM-A; 0 for plain steps.
         augment: Whether batches are augmented, if the task does not do it itself.
 
     Raises:
-        ValueError: ``smoothing`` is outside ``[0, 1)``.
+        ValueError: Smoothing outside ``[0, 1)``.
     """
-    if not 0 <= smoothing < 1:
-        raise ValueError(f"smoothing must be at least 0 and below 1, but {smoothing} was given")
+    tail = smoothing if tail_smoothing is None else tail_smoothing
+    loss = ClassSmoothingLoss(task.counts, smoothing, tail, reduction="none")
     if augment and task.augment is None:
         task = replace(task, augment=default_augment(task))
-    loader, prior, notes = stream(task, "natural", batch_size=batch_size)
+    loader, _, notes = stream(task, "natural", batch_size=batch_size)
     return Plan(
         loader=Cycle(loader, steps_per_epoch(task, batch_size)),
-        objective=Objective(nn.CrossEntropyLoss(reduction="none", label_smoothing=smoothing)),
-        # Exact for a model that sees nothing; one that is sure of its rows is smoothed by as much.
-        training_prior=class_priors((1 - smoothing) * prior + smoothing / task.num_classes),
+        objective=Objective(loss),
+        training_prior=smoothed_prior(task, loss.epsilon, loss.received),
         step=AsymmetricSAM(task.counts, rho) if rho else plain_step,
         notes=notes,
     )
@@ -181,22 +218,32 @@ def head_phase(
     return single_phase(task, balancing, share=share, prepare=freeze, finish=release, **slots)
 
 
-def _named_loss(task: Task, name: str) -> tuple[nn.Module, torch.Tensor, Callable[[nn.Module], None] | None]:
-    """A loss by name, the prior that natural training with it is calibrated to, and the head it needs."""
-    natural = prior_after(task, torch.ones(task.num_classes))
+def _deferred(
+    task: Task, loss: str, start: float, beta: float
+) -> tuple[DeferredReweighting, torch.Tensor, dict[str, Any]]:
+    """A named loss with deferred weights, the prior it ends at, and what else its plan needs."""
+    inner, prior = _named_loss(task, loss)
+    weighted = DeferredReweighting(inner, task.counts, _first_epoch(task, start), beta, reduction="none")
+    after = class_priors(prior * class_weights(task.counts, "effective", beta=beta))
+    head = partial(cosine_head, scale=LDAM_SCALE) if loss == "ldam" else None
+    return weighted, after, {"parts": (weighted,), "select_from": start, "prepare": head}
+
+
+def _named_loss(task: Task, name: str) -> tuple[nn.Module, torch.Tensor]:
+    """A loss by name, and the prior that natural training with it is calibrated to."""
+    natural = class_priors(task.prior * class_factor(task))
     if name == "cross_entropy":
-        return nn.CrossEntropyLoss(reduction="none"), natural, None
+        return nn.CrossEntropyLoss(reduction="none"), natural
+    if name == "ldam":
+        # The head multiplies its cosines by the scale, and the loss its margins: see the recipe ldam.
+        loss = LDAMLoss(task.counts, max_margin=0.5 * LDAM_SCALE, scale=1.0, reduction="none")
+        return loss, natural
     if name == "focal":
-        return FocalLoss(reduction="none"), natural, None
+        return FocalLoss(reduction="none"), natural
     if name == "logit_adjustment":
         present = (task.prior > 0).double() * class_factor(task)
-        return LogitAdjustedLoss(task.counts, reduction="none"), class_priors(present), None
-    if name == "ldam":
-        plan = ldam(task)
-        assert isinstance(plan.objective, Objective)
-        assert isinstance(plan.objective.loss, nn.Module)
-        return plan.objective.loss, natural, plan.prepare
-    raise ValueError(f"loss={name!r} is unknown; use 'cross_entropy', 'focal', 'logit_adjustment' or 'ldam'")
+        return LogitAdjustedLoss(task.counts, reduction="none"), class_priors(present)
+    raise ValueError(f"loss={name!r} is unknown; use 'cross_entropy', 'ldam', 'focal' or 'logit_adjustment'")
 
 
 def _first_epoch(task: Task, start: float) -> int:

@@ -1,0 +1,21 @@
+"""How much each example counts: ``(losses (B,), target (B,), ...) -> weights (B,)``.
+
+Weights that are learned bring a step of the training loop, ``step(model, batch, objective, optimizer) ->
+loss ()``, which draws the second stream of batches that they are judged on. It takes the losses from
+``objective.losses(model, batch) -> (B,)``.
+"""
+
+from metabalance.weigh.cmw_net import ClassAwareWeightNet, class_families
+from metabalance.weigh.learned import LearnedWeights, normalized
+from metabalance.weigh.learning_to_reweight import LearningToReweight, reweight
+from metabalance.weigh.meta_weight_net import MetaWeightNet
+
+__all__ = [
+    "ClassAwareWeightNet",
+    "LearnedWeights",
+    "LearningToReweight",
+    "MetaWeightNet",
+    "class_families",
+    "normalized",
+    "reweight",
+]
