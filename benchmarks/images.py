@@ -39,13 +39,12 @@ BASELINE = "erm"
 VARIANTS = (
     "metabalance(order=2,inner_lr=0.1,leak=0.005)",
     "arb(counts=global)",
-    "drw(loss=ldam)",
     "drw(loss=logit_adjustment)",
 )
 # A dozen, at least one for each place where a remedy can act.
 REPRESENTATIVES = (
     "erm", "class_weight", "oversample", "balanced_batches", "focal", "class_balanced", "logit_adjustment",
-    "drw", "drw(loss=ldam)", "remix", "crt", "metabalance(order=2,inner_lr=0.1,leak=0.005)",
+    "drw", "ldam_drw", "remix", "crt", "metabalance(order=2,inner_lr=0.1,leak=0.005)",
 )  # fmt: skip
 
 

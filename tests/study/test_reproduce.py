@@ -583,3 +583,23 @@ def test_numbers_and_set_ups_for_people():
     setup = {**json.loads(json.dumps(Fit(QUICK, "erm", {}, 0).as_dict()))["setup"], "counts": [6, 60]}
     assert "digits, long tail, training counts 60, 6; 10 validation images" in describe(setup)
     assert callable(show)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLAIMS)
+def test_every_arm_of_every_claim_trains(name, tmp_path):
+    """Small digits in place of the claim's images, two epochs, and the claim's own rule to the end."""
+    tiny = {"images": "digits", "n_max": 40, "validation": 8, "test": 10, "epochs": 2, "batch_size": 32}
+    it = CLAIMS[name]
+    conditions = {
+        condition: setup.but(**tiny, ratio=min(setup.data.ratio, 10.0), module="convnet-32")
+        for condition, setup in it.small.items()
+    }
+    arms = {
+        arm: replace(a, changes={k: min(v, 2.0) if k == "unlabeled" else v for k, v in a.changes.items()})
+        for arm, a in it.arms.items()
+    }
+    result = reproduce(replace(it, small=conditions, fallback={}, arms=arms), tmp_path, seeds=2)
+    assert result["verdict"]
+    assert len(result["table"]) == sum(len(it.arms_of(condition)) for condition in conditions)
+    assert (tmp_path / f"{name}.md").read_text()

@@ -20,7 +20,7 @@ from metabalance.study.reproduce.images import is_there, open_source
 from metabalance.study.reproduce.measure import run_fit
 from metabalance.study.reproduce.verdict import choose, interval, judge, overall, value
 from metabalance.study.store import RunStore, locked, write_atomically
-from metabalance.study.workers import Outcome, Task, run_tasks
+from metabalance.study.workers import Outcome, Task, run_tasks, sentence
 
 __all__ = ["FitStore", "Progress", "conditions_of", "needed", "reproduce", "run_missing", "summarise"]
 
@@ -169,7 +169,7 @@ def _one_by_one(tasks: Sequence[Task], deadline: float | None) -> Generator[Outc
         except DataError:  # images or disk: the same for every fit
             raise
         except Exception as error:
-            yield Outcome(task, "failed", message=f"{type(error).__name__}: {error}")
+            yield Outcome(task, "failed", message=sentence(error))
 
 
 def fit_and_store(fit: Fit, data: Path | None, folder: Path) -> None:

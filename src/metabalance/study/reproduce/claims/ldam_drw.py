@@ -18,7 +18,7 @@ CLAIM = Claim(
         "ERM": Arm("erm"),
         "DRW": Arm("drw"),
         "LDAM": Arm("ldam"),
-        "LDAM-DRW": Arm("drw", {"loss": "ldam"}),
+        "LDAM-DRW": Arm("ldam_drw"),
     },
     contrasts=(
         greater("DRW > ERM", "DRW", "ERM"),

@@ -5,7 +5,7 @@ from metabalance.study.reproduce.claims.setups import FALLBACK, FULL, SMALL
 
 CLAIM = Claim(
     name="ot",
-    paper="optimal_transport",
+    paper="ot_reweighting",
     statement="Weights that bring the training set closest to a balanced one, in transport cost, beat plain training.",
     published=Published(
         "no table could be read.",
@@ -16,7 +16,7 @@ CLAIM = Claim(
     arms={
         "ERM": Arm("erm"),
         "effective number": Arm("class_balanced"),
-        "optimal transport": Arm("optimal_transport"),
+        "optimal transport": Arm("ot_reweighting"),
     },
     contrasts=(
         greater("optimal transport > ERM", "optimal transport", "ERM"),
