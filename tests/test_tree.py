@@ -50,6 +50,7 @@ ALLOWED = {
         "steps",
     },
     "estimator": {"counts", "data", "adjust", "judge", "engine", "heads", "networks", "recipes"},
+    # optimize: the attack that measures robust accuracy
     "study": {
         "",
         "counts",
@@ -61,6 +62,7 @@ ALLOWED = {
         "networks",
         "estimator",
         "recipes",
+        "optimize",
     },
     "cli": {"", "data", "methods", "study"},
 }

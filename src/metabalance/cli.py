@@ -61,7 +61,7 @@ def _guarded(command: Callable) -> Callable:
         except KeyboardInterrupt:
             kept = "Finished fits are kept: run the same command again to go on."
             _say(
-                f"Interrupted. {kept if command.__name__ in ('compare', 'demo') else 'Nothing was written.'}"
+                f"Interrupted. {kept if command.__name__ in ('compare', 'demo', 'reproduce') else 'Nothing was written.'}"
             )
             raise typer.Exit(INTERRUPTED) from None
         except MemoryError:
@@ -328,6 +328,34 @@ def demo(
     from metabalance.study.demo import demo_command
 
     demo_command(out=out, workers=workers)
+
+
+@app.command()
+@_guarded
+def reproduce(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A claim, or all; without it the claims are listed.", show_default=False),
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="At the paper's scale, for a machine that can.")
+    ] = False,
+    seeds: Annotated[
+        int | None, typer.Option(help="Training runs of each arm; by default the claim's.", min=2)
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; by default one per core.", min=1)] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the images; by default METABALANCE_DATA.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="The run folder; finished fits in it are used, by every claim.")
+    ] = Path("reproduced"),
+) -> None:
+    """Run a paper's central claim at a small size: its figures, ours with intervals, and a verdict."""
+    from metabalance.study.reproduce.command import reproduce_command
+
+    reproduce_command(name=name, full=full, seeds=seeds, workers=workers, data=data, out=out)
 
 
 @app.callback(invoke_without_command=True)
