@@ -1,5 +1,6 @@
 """Entropic transport: limits, marginals, both gradients against what they must be, and POT as a witness."""
 
+import itertools
 import math
 
 import numpy as np
@@ -23,7 +24,7 @@ def exactly(cost, mu, nu, eps=0.1, **settings):
     return sinkhorn(cost, mu, nu, eps, max_iter=5000, tol=1e-13, **settings)
 
 
-@pytest.mark.parametrize("eps", [0.02, 0.1, 1.0])
+@pytest.mark.parametrize("eps", [0.05, 0.1, 1.0])
 def test_the_plan_is_that_of_pot(eps):
     ot = pytest.importorskip("ot")
     cost, mu, nu = problem()
@@ -37,8 +38,10 @@ def test_a_small_eps_gives_unregularised_transport():
     ot = pytest.importorskip("ot")
     cost, mu, nu = problem()
     exact = float(ot.emd2(mu.numpy(), nu.numpy(), cost.numpy()))
-    gaps = [sinkhorn(cost, mu, nu, eps, 100_000, 1e-9).cost.item() - exact for eps in (0.1, 0.03, 0.01, 0.003)]
-    assert all(a > b for a, b in zip(gaps, gaps[1:]))
+    gaps = [
+        sinkhorn(cost, mu, nu, eps, 100_000, 1e-9).cost.item() - exact for eps in (0.1, 0.03, 0.01, 0.003)
+    ]
+    assert all(a > b for a, b in itertools.pairwise(gaps))
     assert abs(gaps[-1]) < 1e-6
 
 
