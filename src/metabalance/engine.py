@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from metabalance.heads import tapped
 from metabalance.run import Bar, History, Run, ready_fabric, to_device
 
 __all__ = ["History", "Objective", "evaluate", "fit", "plain_step"]
@@ -29,10 +30,12 @@ class Objective(nn.Module):
         penalties: Pairs ``(module, coefficient)``; a module takes ``(features (B, D), target (B,)) -> ()``.
             The features are the input of the model's last ``nn.Linear``.
 
-    The call takes ``(model, batch) -> ()``, where a batch is ``(inputs, target)`` or
-    ``(inputs, target, weight)``, and weights ``(B,)`` average 1 over the training set: the mean is over the
-    batch's rows, never over its weights. The model may also be a function of the inputs alone (other
-    parameters, same network); for penalties it must then carry the network as its attribute ``module``.
+    The call takes ``(model, batch) -> ()``, where a batch is ``(inputs, target)``, ``(inputs, target, weight)``
+    or ``(inputs, target, weight, index)``. Weights ``(B,)`` average 1 over the training set: the mean is over
+    the batch's rows, never over its weights. The index ``(B,)`` numbers the rows in the training set, for parts
+    that keep something of each. Mixed labels are a target ``(B, C)`` of shares; penalties then take the largest.
+    The model may also be a function of the inputs alone (other parameters, same network); for penalties it must
+    then carry the network as its attribute ``module``.
 
     Raises:
         ValueError: In the call: a weighted batch and a loss already reduced, or penalties on a model in which
@@ -56,16 +59,24 @@ class Objective(nn.Module):
         inputs, target = batch[0], batch[1]
         if not self.coefficients:
             return self._reduced(self.loss(model(inputs), target), batch)
-        features: list[Tensor] = []
-        tap = _last_linear(model).register_forward_pre_hook(lambda _, args: features.append(args[0]))
-        try:
+        with tapped(model) as features:
             logits = model(inputs)
-        finally:
-            tap.remove()
         value = self._reduced(self.loss(logits, target), batch)
+        hard = target.argmax(1) if target.is_floating_point() else target
         for penalty, coefficient in zip(self.penalties, self.coefficients):
-            value = value + coefficient * penalty(features[-1], target)
+            value = value + coefficient * penalty(features[-1], hard)
         return value
+
+    def losses(self, model: Callable[[Any], Tensor], batch: Sequence[Any]) -> Tensor:
+        """One loss per row ``(B,)``, without the batch's weights and without penalties.
+
+        Raises:
+            ValueError: The loss is already reduced.
+        """
+        losses = self.loss(model(batch[0]), batch[1])
+        if losses.dim() == 0:
+            raise ValueError("losses of single rows are needed: build the loss with reduction='none'")
+        return losses
 
     @staticmethod
     def _reduced(losses: Tensor, batch: Sequence[Any]) -> Tensor:
@@ -171,6 +182,7 @@ def fit(
     greater_is_better: bool = False,
     patience: int | None = None,
     min_positives: int = 1,
+    select_from: int = 0,
     clip_norm: float | None = None,
     fabric: Any = None,
     precision: str | None = None,
@@ -206,6 +218,8 @@ def fit(
         patience: Epochs without improvement before stopping; ``None`` never stops early.
         min_positives: With fewer held-out rows of any class than this, no epoch is selected and none is
             skipped: the monitored value would be noise.
+        select_from: Epochs before this one are not selected and do not count for ``patience``: what acts late
+            in training has to have acted.
         clip_norm: Largest gradient norm; longer gradients are scaled down in every ``optimizer.step``.
         fabric: A launched ``lightning_fabric.Fabric``, single device or DDP; by default one on the best
             device.
@@ -251,6 +265,8 @@ def fit(
         raise ValueError(
             f"patience must be at least 1 epoch, or None to never stop, but {patience} was given"
         )
+    if not 0 <= select_from < max(epochs, 1):
+        raise ValueError(f"select_from must be an epoch from 0 to {epochs - 1}, but {select_from} was given")
     if clip_norm is not None and not clip_norm > 0:
         # torch would scale by a negative number without a word, and climb.
         raise ValueError(f"clip_norm must be above 0, or None for no clipping, but {clip_norm} was given")
@@ -290,7 +306,8 @@ def fit(
                 report.setdefault("monitor", report["loss"])
                 # Running statistics differ between processes: all must decide by the same figures.
                 report = fabric.broadcast(report)
-                run.select(report, greater_is_better and callable(monitor), min_positives, patience)
+                if run.epoch >= select_from:
+                    run.select(report, greater_is_better and callable(monitor), min_positives, patience)
             for part in parts:
                 if hasattr(part, "update"):
                     part.update(**report)
@@ -317,15 +334,3 @@ def _clipping(optimizer: torch.optim.Optimizer, norm: float | None) -> Iterator[
         yield
     finally:
         hook.remove()
-
-
-def _last_linear(model: Any) -> nn.Linear:
-    network = model if isinstance(model, nn.Module) else getattr(model, "module", None)
-    modules = network.modules() if isinstance(network, nn.Module) else ()
-    layers = [layer for layer in modules if isinstance(layer, nn.Linear)]
-    if not layers:
-        raise ValueError(
-            "penalties need features, the input of the last nn.Linear, but none was found; give a function "
-            "its network as the attribute module"
-        )
-    return layers[-1]

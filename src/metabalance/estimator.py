@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -26,8 +27,10 @@ from metabalance import engine
 from metabalance.adjust.prior import shift_prior
 from metabalance.counts import class_counts, class_weights
 from metabalance.data.arrays import as_tensor, is_mixed, merged, without_zero_weights
+from metabalance.data.augment import default_augment
+from metabalance.heads import last_linear
 from metabalance.judge.metrics import get_metric
-from metabalance.networks import MLP
+from metabalance.networks import Standardize, build_network
 from metabalance.recipes import Plan, Task, get_recipe, recipe_options
 
 __all__ = ["MetaBalanceClassifier"]
@@ -47,8 +50,10 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
     Args:
         recipe: Name of a recipe (``metabalance methods`` lists them).
         recipe_options: The recipe's options, ``{"order": 2, "inner_lr": 0.1}`` for instance.
-        module: The network: None for an :class:`MLP`, a callable ``(num_features, num_classes) -> nn.Module``,
-            or an ``nn.Module`` that gives logits ``(B, C)``; the latter is copied, never changed.
+        module: The network: None for an MLP on tables and a ConvNet on images, ``"mlp"``, ``"convnet"``,
+            ``"resnet32"`` or ``"wideresnet"`` (see :mod:`metabalance.networks`), a callable
+            ``(num_features, num_classes) -> nn.Module`` (of images, the channels), or an ``nn.Module`` that gives
+            logits ``(B, C)``; the latter is copied, never changed.
         hidden: Widths of the MLP's hidden layers.
         dropout: Dropout of the MLP.
         epochs: At most this many epochs; an epoch is as many batches as one natural pass holds.
@@ -72,6 +77,8 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             is corrected), ``"training"`` (uncorrected), or shares per class ``(C,)``.
         preprocess: ``"auto"`` (mixed tables are vectorised; numbers are imputed and standardised), None for
             inputs that are ready, or a scikit-learn transformer.
+        augment: None or False, True (random crops and mirroring of images, values swapped between the rows of a
+            table), or ``(inputs, target, generator) -> (inputs, target)``; changes training batches only.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
         precision: A Fabric precision such as ``"bf16-mixed"``; None keeps the data's.
         max_seconds: Stops training cleanly after this time.
@@ -82,7 +89,8 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
     Attributes:
         classes_: The labels ``(C,)``, sorted.
         module_: The trained network.
-        history_: The engine's record of the run.
+        history_: The engine's record of the run, or of its last phase.
+        histories_: Those of all phases; most recipes have one.
         class_weight_: The resolved class weights ``(C,)``.
         source_prior_: Class prior of the data ``(C,)``.
         training_prior_: Class prior the raw scores are calibrated to ``(C,)``.
@@ -101,7 +109,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         recipe: str = "metabalance",
         *,
         recipe_options: Mapping[str, Any] | None = None,
-        module: nn.Module | Callable[[int, int], nn.Module] | None = None,
+        module: nn.Module | Callable[[int, int], nn.Module] | str | None = None,
         hidden: Sequence[int] = (64, 64),
         dropout: float = 0.0,
         epochs: int = 50,
@@ -119,6 +127,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         positive: Any = None,
         prior: str | Sequence[float] = "source",
         preprocess: Any = "auto",
+        augment: Any = None,
         device: str = "auto",
         precision: str | None = None,
         max_seconds: float | None = None,
@@ -146,6 +155,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         self.positive = positive
         self.prior = prior
         self.preprocess = preprocess
+        self.augment = augment
         self.device = device
         self.precision = precision
         self.max_seconds = max_seconds
@@ -156,15 +166,23 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
     # ------------------------------------------------------------------------------------------- fit
 
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: tuple[Any, Any] | None = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        validation_data: tuple[Any, Any] | None = None,
+        unlabeled: Any = None,
     ) -> "MetaBalanceClassifier":
         """Trains the network.
 
         Args:
-            X: Features ``(N, D)``: an array, or a data frame with columns of any kind.
+            X: Features ``(N, D)``: an array, or a data frame with columns of any kind. Or images
+                ``(N, channels, height, width)``, whole numbers from 0 to 255 or floats from 0 to 1.
             y: Labels ``(N,)``.
             sample_weight: True loss weights ``(N,)``. A weight of 0 is the same as leaving the row out.
             validation_data: ``(X, y)`` in place of a held-out share.
+            unlabeled: Rows without a label, for the recipes that learn from them.
 
         Returns:
             The fitted estimator.
@@ -192,7 +210,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
                 f"y holds one class only ({self.classes_.tolist()[0]!r}); a classifier needs at least two classes"
             )
         X, target, weight, kept_out = self._hold_out(X, target, weight, seed, validation_data)
-        if not hasattr(X, "columns") and len(target) <= MERGED_BATCHES * self.batch_size:
+        if not hasattr(X, "columns") and X.ndim == 2 and len(target) <= MERGED_BATCHES * self.batch_size:
             together = merged(X, target, np.ones(len(target)) if weight is None else weight)
             if len(together[1]) <= self.batch_size:
                 X, target, weight = together
@@ -211,33 +229,60 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             None if self.class_weight is None else _average_one(torch.as_tensor(self.class_weight_), counts),
             self.batch_size,
             seed,
+            self.epochs,
+            unlabeled=None if unlabeled is None else self._ready(self._validated(unlabeled), inputs.dtype),
         )
+        if self.augment:
+            task = replace(task, augment=default_augment(task) if self.augment is True else self.augment)
         self.source_prior_ = (counts / counts.sum()).numpy()
         validation = None
         if kept_out is not None:
-            rows, held_target = kept_out
-            rows = rows if self.preprocessor_ is None else self.preprocessor_.transform(rows)
-            validation = [(as_tensor(rows, inputs.dtype), torch.from_numpy(np.asarray(held_target)).long())]
+            rows, held_target = (
+                self._ready(kept_out[0], inputs.dtype),
+                torch.from_numpy(np.asarray(kept_out[1])),
+            )
+            size = _rows_at_once(rows)
+            validation = list(zip(rows.split(size), held_target.long().split(size)))
 
         # Global random state (initial weights, dropout) is the estimator's own for the time of the fit.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.module_ = self._network(inputs.shape[1:], num_classes).to(inputs.dtype)
-            plan = recipe(task, **options)
-            self.training_prior_ = np.asarray(plan.training_prior, dtype=np.float64)
-            self.notes_ = tuple(plan.notes)
-            self.history_ = self._train(plan, validation, started)
+            for module in self.module_.modules():
+                if isinstance(module, Standardize):
+                    module.fit(inputs)
+            plan = recipe(replace(task, feature_dim=_feature_dim(self.module_)), **options)
+            histories = [self._train(plan, validation, started, 0)]
+            notes = [*plan.notes]
+            while plan.then is not None:
+                # A phase starts from a random state of its own: one that was finished before an interruption
+                # would not leave the state that it left then.
+                torch.manual_seed(seed + len(histories))
+                plan = plan.then(self.module_)
+                histories.append(self._train(plan, validation, started, len(histories)))
+                notes += plan.notes
+            if plan.finish is not None:
+                plan.finish(self.module_)
+        self.notes_, self.histories_, self.history_ = tuple(notes), tuple(histories), histories[-1]
         self.module_ = self.module_.cpu().eval()
         return self
 
-    def _train(self, plan: Plan, validation: Any, started: float) -> engine.History:
-        epochs = plan.epochs or self.epochs
-        trainable = [p for p in self.module_.parameters() if p.requires_grad]
+    def _train(self, plan: Plan, validation: Any, started: float, phase: int) -> engine.History:
+        epochs = plan.epochs or max(1, round(plan.share * self.epochs))
+        if plan.prepare is not None:
+            plan.prepare(self.module_)
+        # The metric of a phase is judged at the source prior, which the phase's own prior leads to.
+        self.training_prior_ = np.asarray(plan.training_prior, dtype=np.float64)
+        dtype = next((p.dtype for p in self.module_.parameters()), torch.float32)
+        trainable = [p for p in self.module_.to(dtype).parameters() if p.requires_grad]
+        if isinstance(plan.objective, nn.Module):
+            own = [p for p in plan.objective.parameters() if p.requires_grad]
+            trainable += plan.objective.to(dtype).parameters() if own else []
         if plan.optimizer is not None:
             optimizer = plan.optimizer(trainable)
         else:
             make = OPTIMIZERS[self.optimizer] if isinstance(self.optimizer, str) else self.optimizer
-            optimizer = make(trainable, lr=self.lr, weight_decay=self.weight_decay)
+            optimizer = make(trainable, lr=self.lr * plan.lr_scale, weight_decay=self.weight_decay)
         scheduler = None
         if plan.scheduler is not None:
             scheduler = plan.scheduler(optimizer, epochs)
@@ -261,14 +306,17 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             parts=plan.parts,
             scheduler=scheduler,
             epochs=epochs,
-            validation=validation,
-            monitor=monitor,
+            validation=validation if plan.validate else None,
+            monitor=monitor if plan.validate else "loss",
             greater_is_better=metric.greater_is_better,
             patience=self.patience,
             min_positives=self.min_positives,
+            select_from=min(int(plan.select_from * epochs), epochs - 1),
             clip_norm=self.clip_norm,
             fabric=self._fabric(),
-            checkpoint=self.checkpoint,
+            checkpoint=self.checkpoint
+            if not (self.checkpoint and phase)
+            else f"{self.checkpoint}.phase{phase + 1}",
             progress=bool(self.verbose),
             deadline=None if self.max_seconds is None else started + self.max_seconds,
         )
@@ -303,13 +351,14 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[probabilities.argmax(axis=1)]
 
     def _logits(self, X: Any) -> Tensor:
-        rows = self._validated(X)
-        if self.preprocessor_ is not None:
-            rows = self.preprocessor_.transform(rows)
         dtype = next((p.dtype for p in self.module_.parameters()), torch.float32)
-        inputs = as_tensor(rows, dtype)
+        inputs = self._ready(self._validated(X), dtype)
         with torch.inference_mode():
-            return torch.cat([self.module_(part) for part in inputs.split(65_536)])
+            return torch.cat([self.module_(part) for part in inputs.split(_rows_at_once(inputs))])
+
+    def _ready(self, rows: Any, dtype: torch.dtype) -> Tensor:
+        """Validated rows as the network takes them."""
+        return as_tensor(rows if self.preprocessor_ is None else self.preprocessor_.transform(rows), dtype)
 
     def _source(self, probabilities: np.ndarray, prior: Any) -> np.ndarray:
         if isinstance(prior, str):
@@ -345,6 +394,18 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
     def _validated(self, X: Any, y: Any = "no_validation") -> Any:
         """Arrays are checked as scikit-learn does; data frames of mixed columns keep their types."""
         reset = not isinstance(y, str)
+        shape = tuple(X.shape[1:]) if getattr(X, "ndim", 2) == 4 else None
+        if reset:
+            self.image_shape_: tuple[int, ...] | None = shape
+        elif shape != self.image_shape_:
+            raise ValueError(
+                f"the network was trained on {_kind(self.image_shape_)}, but X holds {_kind(shape)}; give the same kind"
+            )
+        if shape is not None:
+            images = np.asarray(X)
+            if images.dtype.kind in "ui":
+                images = images.astype(np.float32) / 255
+            return validate_data(self, images, y, reset=reset, dtype=[np.float32, np.float64], allow_nd=True)
         if not is_mixed(X):
             return validate_data(
                 self,
@@ -389,7 +450,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         return take(fit), target[fit], None if weight is None else weight[fit], (take(held), target[held])
 
     def _preprocessor(self, X: Any) -> Any:
-        if self.preprocess is None:
+        if self.preprocess is None or (not hasattr(X, "columns") and X.ndim == 4):
             return None
         if self.preprocess != "auto":
             from sklearn.base import clone
@@ -409,13 +470,13 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         return int(np.flatnonzero(self.classes_ == self.positive)[0])
 
     def _network(self, shape: Sequence[int], num_classes: int) -> nn.Module:
-        if self.module is None:
-            return MLP(int(np.prod(shape)), num_classes, self.hidden, self.dropout)
         if isinstance(self.module, nn.Module):
             from copy import deepcopy
 
             return deepcopy(self.module)
-        return self.module(int(np.prod(shape)), num_classes)
+        if self.module is None or isinstance(self.module, str):
+            return build_network(self.module, shape, num_classes, self.hidden, self.dropout)
+        return self.module(int(shape[0]) if len(shape) == 3 else int(np.prod(shape)), num_classes)
 
     def _fabric(self) -> Any:
         if self.device in ("auto", "cpu") and self.precision is None and not torch.cuda.is_available():
@@ -428,6 +489,22 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self.preprocess is not None
         return tags
+
+
+def _kind(image_shape: tuple[int, ...] | None) -> str:
+    return "a table" if image_shape is None else f"images {image_shape}"
+
+
+def _rows_at_once(rows: Tensor) -> int:
+    """How many rows go through a network at once without gradients: activations of images are large."""
+    return 65_536 if rows.dim() == 2 else max(1, 2**20 // max(rows[:1].numel(), 1))
+
+
+def _feature_dim(model: nn.Module) -> int | None:
+    try:
+        return last_linear(model).in_features
+    except ValueError:
+        return None
 
 
 def _average_one(weights: Tensor, counts: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from metabalance.counts import class_counts, class_priors
 from metabalance.data.batches import BatchLoader
+from metabalance.data.transformed import Transformed
 from metabalance.sample import (
     RESAMPLERS,
     ClassBalancedSampler,
@@ -43,6 +44,7 @@ class Task:
         epochs: How long the estimator trains, for parts that follow a schedule.
         feature_dim: D, the width of the network's last ``nn.Linear``; None if it has none.
         unlabeled: Rows without a label ``(M, ...)``, or None.
+        augment: Changes the batches of every stream, ``(inputs, target, generator) -> (inputs, target)``; or None.
     """
 
     inputs: Tensor
@@ -55,6 +57,7 @@ class Task:
     epochs: int = 50
     feature_dim: int | None = None
     unlabeled: Tensor | None = None
+    augment: Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]] | None = None
 
     @property
     def images(self) -> bool:
@@ -84,8 +87,13 @@ STREAMS = tuple(dict.fromkeys((*_SAMPLERS, *_ALIASES, *RESAMPLERS)))
 
 
 def stream(
-    task: Task, balancing: str, *, batch_size: int | None = None, seed: int | None = None
-) -> tuple[BatchLoader, Tensor, tuple[str, ...]]:
+    task: Task,
+    balancing: str,
+    *,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    with_index: bool = False,
+) -> tuple[BatchLoader | Transformed, Tensor, tuple[str, ...]]:
     """One stream of batches under a balancing strategy.
 
     Args:
@@ -95,12 +103,14 @@ def stream(
             applied once to the training part.
         batch_size: Rows per batch; by default the task's.
         seed: By default the task's.
+        with_index: Batches are ``(inputs, target, weight, index)``, the index numbering the task's rows; for
+            strategies that keep the task's rows.
 
     Returns:
         The loader, the class prior ``(C,)`` that training on it is calibrated to, and notes.
 
     Raises:
-        ValueError: An unknown strategy; sample weights with a strategy that makes new rows.
+        ValueError: An unknown strategy; sample weights, or an index, with a strategy that makes new rows.
     """
     balancing = _ALIASES.get(balancing, balancing)
     notes: tuple[str, ...] = ()
@@ -120,8 +130,20 @@ def stream(
     if task.class_weight is not None:
         weight = _times(weight, task.class_weight.to(x.dtype)[y])
         prior = class_priors(prior * task.class_weight)
-    tensors = (x, y) if weight is None else (x, y, weight)
-    return BatchLoader(tensors, size, sampler), prior, notes
+    tensors: tuple[Tensor, ...] = (x, y) if weight is None else (x, y, weight)
+    if with_index:
+        if balancing not in _SAMPLERS:
+            raise ValueError(
+                f"the stream {balancing!r} changes the rows, so they cannot be told apart by an index"
+            )
+        tensors = (
+            x,
+            y,
+            torch.ones(len(y), dtype=x.dtype) if weight is None else weight,
+            torch.arange(len(y)),
+        )
+    loader = BatchLoader(tensors, size, sampler)
+    return loader if task.augment is None else Transformed(loader, task.augment, seed), prior, notes
 
 
 def _sampled_prior(task: Task, balancing: str) -> Tensor:

@@ -17,7 +17,6 @@ from metabalance.data.cycle import Cycle
 from metabalance.engine import Objective, plain_step
 from metabalance.streams import Task, stream
 
-
 # A table of a few hundred rows is one batch: an epoch is then this many steps, not one.
 MIN_STEPS_PER_EPOCH = 10
 
