@@ -1,19 +1,31 @@
-"""How much each example counts: ``(losses (B,), target (B,), ...) -> weights (B,)``, of mean 1 or near it.
+"""How much each example counts: ``(losses (B,), target (B,), ...) -> weights (B,)``.
 
-Weights that are learned bring their own step ``(model, batch, objective, optimizer) -> loss ()``.
+Weights that are learned bring a step of the training loop, ``step(model, batch, objective, optimizer) ->
+loss ()``, which draws the second stream of batches that they are judged on. It takes the losses from
+``objective.losses(model, batch) -> (B,)``.
 """
 
-from metabalance.weigh.optimal_transport import PUBLISHED, OTReweighter, class_means, transport_costs
+from metabalance.weigh.cmw_net import ClassAwareWeightNet, class_families
+from metabalance.weigh.learned import LearnedWeights, normalized
+from metabalance.weigh.learning_to_reweight import LearningToReweight, reweight
+from metabalance.weigh.meta_weight_net import MetaWeightNet
+from metabalance.weigh.optimal_transport import OTReweighter, class_means, transport_costs
 from metabalance.weigh.sinkhorn import SinkhornOT, Transport, sinkhorn
 from metabalance.weigh.transport_step import OTStep
 
 __all__ = [
-    "PUBLISHED",
+    "ClassAwareWeightNet",
+    "LearnedWeights",
+    "LearningToReweight",
+    "MetaWeightNet",
     "OTReweighter",
     "OTStep",
     "SinkhornOT",
     "Transport",
+    "class_families",
     "class_means",
+    "normalized",
+    "reweight",
     "sinkhorn",
     "transport_costs",
 ]
