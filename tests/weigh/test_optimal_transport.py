@@ -6,15 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from metabalance.weigh import (
-    PUBLISHED,
-    OTReweighter,
-    OTStep,
-    SinkhornOT,
-    class_means,
-    sinkhorn,
-    transport_costs,
-)
+from metabalance.weigh import OTReweighter, OTStep, SinkhornOT, class_means, sinkhorn, transport_costs
+from metabalance.weigh.optimal_transport import PUBLISHED
 
 COUNTS = [10, 3, 2, 1]
 TARGET = torch.repeat_interleave(torch.arange(4), torch.tensor(COUNTS))

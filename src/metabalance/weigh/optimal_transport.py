@@ -210,7 +210,7 @@ class OTReweighter(nn.Module):
         slopes = torch.autograd.grad(price, parameters)
         with torch.no_grad():
             for p, slope in zip(parameters, slopes):
-                p -= self.lr * (slope + self.weight_decay * p)
+                p.sub_(slope + self.weight_decay * p, alpha=self.lr)
 
 
 def transport_costs(

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from metabalance.bilevel import unwrap
+from metabalance.bilevel import average_over_ranks, gradient, unwrap
 from metabalance.heads import features
-from metabalance.weigh.draws import Draws
+from metabalance.weigh.base import MetaStep
 from metabalance.weigh.optimal_transport import OTReweighter, class_means
 
 __all__ = ["OTStep"]
 
 
-class OTStep:
+class OTStep(MetaStep):
     """Weighs each batch by optimal transport to a balanced one and takes an ordinary step with the weights.
 
     Features are those of the network in evaluation mode, and cost a forward pass more. Batch norm that is frozen
@@ -56,11 +56,11 @@ class OTStep:
     ) -> None:
         if meta not in ("prototype", "whole"):
             raise ValueError(f"meta={meta!r} is unknown; use 'prototype' or 'whole'")
+        super().__init__(meta_loader)
         self.reweighter = reweighter
         self.meta = meta
         self.pixels = pixels
         self.meta_coefficient = float(meta_coefficient)
-        self._draws = Draws(meta_loader)
 
     def __call__(
         self, model: nn.Module, batch: Sequence[Any], objective: Callable, optimizer: torch.optim.Optimizer
@@ -68,17 +68,19 @@ class OTStep:
         if len(batch) < 4:
             raise ValueError("weights are kept for each row: batches must be (inputs, target, weight, index)")
         inputs, target, weight, index = batch
-        meta = tuple(x.to(target.device) if isinstance(x, Tensor) else x for x in self._draws.draw())
         network = unwrap(model)
+        meta = self.draw(network)
         with _evaluating(network), torch.no_grad():
             z, (meta_z, meta_target) = features(network, inputs), self._balanced(network, meta)
         weights = self.reweighter.to(z.device).fit(index, target, z, meta_z, meta_target).to(z.dtype)
-        optimizer.zero_grad()
         with _frozen_norms(network):
-            loss = objective(model, (inputs, target, weight * weights, index))
+            loss = objective(network, (inputs, target, weight * weights, index))
             if self.meta_coefficient:
-                loss = loss + self.meta_coefficient * objective(model, meta)
-        loss.backward()
+                loss = loss + self.meta_coefficient * objective(network, meta)
+            params = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
+            # Not loss.backward(): the features come from the bare module, and so do the losses.
+            for p, g in zip(params, average_over_ranks(gradient(loss, params), params)):
+                p.grad = g
         optimizer.step()
         return loss.detach()
 
@@ -94,12 +96,12 @@ class OTStep:
 
     def state_dict(self) -> dict[str, Any]:
         """The weights, and the position in the balanced loader."""
-        return {"reweighter": self.reweighter.state_dict(), "draws": self._draws.state_dict()}
+        return super().state_dict() | {"reweighter": self.reweighter.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes over the state of :meth:`state_dict`."""
         self.reweighter.load_state_dict(state["reweighter"])
-        self._draws.load_state_dict(state["draws"])
+        super().load_state_dict(state)
 
 
 @contextmanager
