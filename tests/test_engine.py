@@ -398,3 +398,31 @@ class TestSelection:
         assert len(history.epochs) == 5
         assert "2 rows of its smallest class, and min_positives=3" in history.note
         assert run(network(), x, y, validation=[held], min_positives=2).best_epoch is not None
+
+
+def test_losses_of_single_rows_know_neither_weights_nor_penalties():
+    model, x, y = torch.nn.Linear(3, 2), torch.randn(5, 3), torch.tensor([0, 1, 0, 1, 1])
+
+    class Constant(torch.nn.Module):
+        def forward(self, features, target):
+            return features.new_tensor(7.0)
+
+    objective = Objective(torch.nn.CrossEntropyLoss(reduction="none"), [(Constant(), 1.0)])
+    expected = torch.nn.functional.cross_entropy(model(x), y, reduction="none")
+    torch.testing.assert_close(objective.losses(model, (x, y, torch.rand(5))), expected)
+    torch.testing.assert_close(objective(model, (x, y)), expected.mean() + 7)
+    with pytest.raises(ValueError, match="losses of single rows are needed"):
+        Objective(torch.nn.CrossEntropyLoss()).losses(model, (x, y))
+
+
+def test_penalties_take_the_larger_part_of_a_mixed_label():
+    seen = []
+
+    class Spy(torch.nn.Module):
+        def forward(self, features, target):
+            seen.append(target)
+            return features.sum() * 0
+
+    objective = Objective(torch.nn.CrossEntropyLoss(reduction="none"), [(Spy(), 1.0)])
+    objective(torch.nn.Linear(3, 2), (torch.randn(2, 3), torch.tensor([[0.7, 0.3], [0.2, 0.8]])))
+    assert seen[0].tolist() == [0, 1]

@@ -80,5 +80,5 @@ def test_a_function_that_carries_its_network_will_do():
 def test_refusals():
     with pytest.raises(ValueError, match=r"none was found.*give the network one"):
         last_linear(nn.ReLU())
-    with pytest.raises(ValueError, match="wrap it in nn.Sequential"):
+    with pytest.raises(ValueError, match=r"wrap it in nn\.Sequential"):
         replace_head(nn.Linear(2, 2), nn.Linear(2, 3))

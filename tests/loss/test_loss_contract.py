@@ -164,3 +164,19 @@ def test_finite_and_not_negative_for_any_logits(make, seed, rows, classes, scale
 def test_balanced_counts_or_a_knob_at_zero_give_cross_entropy(loss):
     logits, target = batch(3)
     torch.testing.assert_close(loss(logits, target), F.cross_entropy(logits, target))
+
+
+@every
+def test_mixed_labels_are_averages_over_their_classes(make):
+    logits, target = batch(5, dtype=torch.float64)
+    other = target.roll(1)
+    share = torch.rand(32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    one, two = F.one_hot(target, 5).double(), F.one_hot(other, 5).double()
+    mixed = share[:, None] * one + (1 - share[:, None]) * two
+    loss = make(counts(5), reduction="none")
+    expected = share * loss(logits, target) + (1 - share) * loss(logits, other)
+    torch.testing.assert_close(loss(logits, mixed), expected)
+    torch.testing.assert_close(loss(logits, one), loss(logits, target))
+    spread = torch.full((32, 5), 0.2, dtype=torch.float64)
+    all_classes = [loss(logits, torch.full((32,), c)) for c in range(5)]
+    torch.testing.assert_close(loss(logits, spread), torch.stack(all_classes).mean(0))
