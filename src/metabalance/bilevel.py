@@ -22,7 +22,7 @@ The mathematics are free functions here; methods that learn through a look-ahead
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -34,6 +34,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.utils._pytree import tree_map
+
+from metabalance.forward_mode import Recording, Replaying
 
 __all__ = [
     "Functional",
@@ -514,7 +516,8 @@ def weight_gradient(
     named = trainable(model)
     theta = list(named.values())
     then = _random_state(theta)
-    each = losses(model, batch)
+    with Recording() if mode != "double" else nullcontext() as recording:
+        each = losses(model, batch)
     drawn = _random_state(theta)
     if coefficients is None:
         c = torch.zeros_like(each, requires_grad=False)
@@ -536,7 +539,7 @@ def weight_gradient(
             "learning rate or inner_lr"
         )
     random = None if all(map(torch.equal, then, drawn)) else then
-    products = _alignments(model, losses, batch, direction, mode, each, random)
+    products = _alignments(model, losses, batch, direction, mode, each, random, recording)
     return WeightGradient(-inner_lr * products, each, c, outer_loss.detach())
 
 
@@ -576,8 +579,9 @@ def _alignments(
     mode: str,
     each: Tensor | None = None,
     random: list[Tensor] | None = None,
+    recording: Recording | None = None,
 ) -> Tensor:
-    """As :func:`alignments`; with the losses' graph, and the random state from which they were made."""
+    """As :func:`alignments`; with the losses' graph, how they were made, and from which random state."""
     if mode not in ("auto", "forward", "double"):
         raise ValueError(f"mode={mode!r} is unknown; use 'auto', 'forward' or 'double'")
     named = trainable(model)
@@ -585,7 +589,7 @@ def _alignments(
     if mode != "double":
         try:
             with _random_replayed(random, theta), _buffers_kept(model) as buffers:
-                return _forward_mode(model, losses, batch, named, direction, buffers)
+                return _forward_mode(model, losses, batch, named, direction, buffers, recording)
         except NotImplementedError:
             if mode == "forward":
                 raise
@@ -603,7 +607,13 @@ def _alignments(
 
 
 def _forward_mode(
-    model: nn.Module, losses: Losses, batch: Any, named: dict, direction: Gradients, buffers: dict
+    model: nn.Module,
+    losses: Losses,
+    batch: Any,
+    named: dict,
+    direction: Gradients,
+    buffers: dict,
+    recording: Recording | None,
 ) -> Tensor:
     # Fused attention has no forward-mode rule; its plain form has.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), forward_ad.dual_level():
@@ -611,7 +621,8 @@ def _forward_mode(
             name: p.detach() if v is None else forward_ad.make_dual(p.detach(), v.detach().to(p.dtype))
             for (name, p), v in zip(named.items(), direction)
         }
-        value, tangent = forward_ad.unpack_dual(losses(Functional(model, dual | buffers), batch))
+        with nullcontext() if recording is None else Replaying(recording):
+            value, tangent = forward_ad.unpack_dual(losses(Functional(model, dual | buffers), batch))
         return torch.zeros_like(value) if tangent is None else tangent.clone()
 
 

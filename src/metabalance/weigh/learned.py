@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from metabalance.bilevel import average_over_ranks, unwrap, weight_gradient
+from metabalance.bilevel import average_over_ranks, gradient, unwrap, weight_gradient
 from metabalance.weigh.base import MetaStep, batch_weights, example_losses, meta_objective, update
 
 __all__ = ["NORMALIZE", "LearnedWeights", "normalized"]
@@ -166,9 +166,7 @@ class LearnedWeights(MetaStep):
 
     def _learn(self, coefficients: Tensor, grad: Tensor) -> None:
         params = [p for group in self.optimizer.param_groups for p in group["params"] if p.requires_grad]
-        grads = list(
-            torch.autograd.grad(coefficients, params, grad.to(coefficients.dtype), allow_unused=True)
-        )
+        grads = gradient((coefficients * grad).sum(), params)
         for p, g in zip(params, average_over_ranks(grads, params)):
             p.grad = g
         self.optimizer.step()
