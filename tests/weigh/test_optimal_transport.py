@@ -195,7 +195,7 @@ def test_weight_decay_pulls_the_numbers_to_zero():
 def test_the_weight_network_learns_from_features():
     torch.manual_seed(0)
     features = F.one_hot(TARGET, 4).double() + 0.01 * torch.randn(16, 4, dtype=DOUBLE)
-    reweighter = OTReweighter(16, COUNTS, parametrization="weightnet", feature_dim=4, lr=0.3, inner_steps=60)
+    reweighter = OTReweighter(16, COUNTS, parametrization="weightnet", feature_dim=4, inner_steps=60)
     reweighter = reweighter.double()
     before = [p.detach().clone() for p in reweighter.parameters()]
     eye = torch.eye(4, dtype=DOUBLE)
@@ -358,18 +358,19 @@ def test_frozen_batch_norm_stays_where_it_is():
     assert model[1].training
 
 
-def test_a_step_goes_on_where_it_was_saved():
+@pytest.mark.parametrize("settings", [{}, {"parametrization": "weightnet", "feature_dim": 4}])
+def test_a_step_goes_on_where_it_was_saved(settings):
     def run(cut):
         torch.manual_seed(0)
         model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 4))
-        step = OTStep(OTReweighter(16, COUNTS), META)
+        step = OTStep(OTReweighter(16, COUNTS, **settings), META)
         for position, batch in enumerate(batches(5)):
             if position == cut:
                 state = step.state_dict()
-                step = OTStep(OTReweighter(16, COUNTS), META)
+                step = OTStep(OTReweighter(16, COUNTS, **settings), META)
                 step.load_state_dict(state)
             step(model, batch, objective, torch.optim.SGD(model.parameters(), lr=0.1))
-        return [*model.parameters(), step.reweighter.v]
+        return [*model.parameters(), *step.reweighter.state_dict().values()]
 
     for a, b in zip(run(None), run(3)):
         assert torch.equal(a, b)

@@ -63,7 +63,8 @@ class OTReweighter(nn.Module):
             features.
         feature_dim: D, for the weight network.
         hidden: Width of the weight network.
-        lr: Step size, for B times the transport cost: the mean weight is 1 whatever the batch size.
+        lr: Step size of the vector, for B times the transport cost: the mean weight is 1 whatever the batch size
+            (by default 0.5). Of the network it is Adam's (0.01).
         weight_decay: Pull of the numbers (of the network's parameters) towards 0.
         inner_steps: Steps for each batch.
         init: Weights to begin with: ``"uniform"`` or ``"class_balanced"``, by effective numbers.
@@ -99,7 +100,7 @@ class OTReweighter(nn.Module):
         parametrization: str = "vector",
         feature_dim: int | None = None,
         hidden: int = 100,
-        lr: float = 0.5,
+        lr: float | None = None,
         weight_decay: float = 0.0,
         inner_steps: int = 1,
         init: str = "uniform",
@@ -119,6 +120,8 @@ class OTReweighter(nn.Module):
                 raise ValueError(f"{name}={value!r} is unknown; use one of {', '.join(map(repr, allowed))}")
         if not 0 <= alpha <= 1:
             raise ValueError(f"alpha must lie between 0 and 1, but {alpha} was given")
+        if lr is None:
+            lr = 0.5 if parametrization == "vector" else 0.01
         if not 0 <= lr < float("inf") or not 0 <= weight_decay < float("inf"):
             raise ValueError(
                 f"lr and weight_decay must be finite and not negative, but {lr} and {weight_decay} were given"
@@ -135,6 +138,7 @@ class OTReweighter(nn.Module):
         self.transport = SinkhornOT() if transport is None else transport
         self.register_buffer("start", start.to(torch.get_default_dtype()))
         self.net: nn.Sequential | None = None
+        self.optimizer: torch.optim.Optimizer | None = None
         if parametrization == "weightnet":
             if feature_dim is None:
                 raise ValueError("the weight network needs feature_dim, the width of the features")
@@ -142,6 +146,7 @@ class OTReweighter(nn.Module):
                 raise ValueError("mass='raw' is for the vector; the weight network is followed by a softmax")
             layers = nn.Linear(feature_dim, hidden), nn.Tanh(), nn.Linear(hidden, 1, bias=False)
             self.net = nn.Sequential(*layers)
+            self.optimizer = torch.optim.Adam(self.net.parameters(), lr=lr, weight_decay=weight_decay)
         else:
             self.register_buffer("v", torch.zeros(num_samples))  # less the start of the row's class
 
@@ -204,13 +209,14 @@ class OTReweighter(nn.Module):
     def _step_net(
         self, net: nn.Module, features: Tensor, labels: Tensor, mu: Tensor, costs: Sequence[Tensor]
     ) -> None:
-        nu = self._numbers(mu, labels, features).softmax(0)
+        v = self._numbers(mu, labels, features)
+        nu = v.softmax(0)
         price = torch.stack([self.transport(c, mu, nu.to(c.dtype)) for c in costs]).sum()
         parameters = list(net.parameters())
-        slopes = torch.autograd.grad(price, parameters)
-        with torch.no_grad():
-            for p, slope in zip(parameters, slopes):
-                p.sub_(slope + self.weight_decay * p, alpha=self.lr)
+        for p, slope in zip(parameters, torch.autograd.grad(len(v) * price, parameters)):
+            p.grad = slope
+        assert self.optimizer is not None
+        self.optimizer.step()
 
 
 def transport_costs(

@@ -96,11 +96,17 @@ class OTStep(MetaStep):
 
     def state_dict(self) -> dict[str, Any]:
         """The weights, and the position in the balanced loader."""
-        return super().state_dict() | {"reweighter": self.reweighter.state_dict()}
+        optimizer = self.reweighter.optimizer
+        return super().state_dict() | {
+            "reweighter": self.reweighter.state_dict(),
+            "optimizer": None if optimizer is None else optimizer.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes over the state of :meth:`state_dict`."""
         self.reweighter.load_state_dict(state["reweighter"])
+        if self.reweighter.optimizer is not None:
+            self.reweighter.optimizer.load_state_dict(state["optimizer"])
         super().load_state_dict(state)
 
 
