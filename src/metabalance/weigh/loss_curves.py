@@ -85,7 +85,8 @@ class LossCurveRecorder(nn.Module):
         An epoch that missed a row repeats the one before, or the next where there is none. A row that was never
         seen is NaN.
         """
-        curves = self.losses[:, : int(self.epoch)].clone()
+        # At least one: a run may be stopped within its first epoch.
+        curves = self.losses[:, : max(1, int(self.epoch))].clone()
         for step in (range(1, curves.shape[1]), range(curves.shape[1] - 2, -1, -1)):
             for t in step:
                 near = curves[:, t - step.step]
