@@ -504,9 +504,12 @@ def by_double_backward(model, one, coefficients: Tensor, meta, eta: float = ETA)
         return torch.autograd.grad(each_loss(Functional(model, ahead), meta).mean(), c)[0]
 
 
-@pytest.mark.parametrize("mode", ["auto", "double"])
-@pytest.mark.parametrize("name", sorted(set(WEIGHED) - {"recurrent"}))
-def test_weight_gradient_equals_double_backward(name: str, mode: str) -> None:
+@pytest.mark.parametrize("mode", ["auto", "auto, small", "double"])
+@pytest.mark.parametrize("name", WEIGHED)
+def test_weight_gradient_equals_double_backward(name: str, mode: str, monkeypatch) -> None:
+    if mode == "auto":
+        monkeypatch.setattr("metabalance.bilevel.SMALL", 0)
+    mode = mode.split(",")[0]
     model, one, meta = weighed(name), batch(0), batch(1, rows=5)
     before, c = state(model), torch.rand(6, dtype=torch.float64)
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
@@ -523,14 +526,15 @@ def test_weight_gradient_equals_double_backward(name: str, mode: str) -> None:
     assert all(p.grad is None for p in model.parameters())
 
 
-def test_the_graph_of_the_losses_serves_the_real_step() -> None:
+@pytest.mark.parametrize("mode", ["forward", "double"])
+def test_the_graph_of_the_losses_serves_the_real_step(mode: str) -> None:
     """The same dropout mask, batch statistics updated once, and gradients as of one ordinary pass."""
     model = nn.Sequential(
         nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.ReLU(inplace=True), nn.Linear(8, 3)
     )
     twin, one, c = copy.deepcopy(model.double()), batch(0), torch.rand(6, dtype=torch.float64)
     torch.manual_seed(3)
-    h = weight_gradient(model, each_loss, one, lambda _: c, cross_entropy, batch(1), inner_lr=ETA)
+    h = weight_gradient(model, each_loss, one, lambda _: c, cross_entropy, batch(1), inner_lr=ETA, mode=mode)
     (c @ h.losses).backward()
     after = torch.get_rng_state()
     torch.manual_seed(3)
@@ -593,10 +597,11 @@ def test_an_operation_without_a_forward_rule() -> None:
         alignments(model, each_loss, one, direction, mode="fast")
 
 
-def test_without_coefficients_the_outer_gradient_is_taken_at_the_parameters_themselves() -> None:
+@pytest.mark.parametrize("mode", ["auto", "forward", "double"])
+def test_without_coefficients_the_outer_gradient_is_taken_at_the_parameters_themselves(mode: str) -> None:
     """The identity of learning to reweight: -dL/dc_i at c = 0 is η <∇ℓ_i, ∇L_out>."""
     model, one, meta = weighed("mlp"), batch(0), batch(1)
-    h = weight_gradient(model, each_loss, one, None, cross_entropy, meta, inner_lr=ETA)
+    h = weight_gradient(model, each_loss, one, None, cross_entropy, meta, inner_lr=ETA, mode=mode)
     zeros = torch.zeros(6, dtype=torch.float64)
     torch.testing.assert_close(h.grad, by_double_backward(model, one, zeros, meta), rtol=0, atol=1e-14)
     direction = list(torch.autograd.grad(cross_entropy(model, meta), list(model.parameters())))
@@ -606,7 +611,8 @@ def test_without_coefficients_the_outer_gradient_is_taken_at_the_parameters_them
     assert isinstance(h, WeightGradient)
 
 
-def test_weight_gradient_in_single_and_mixed_precision() -> None:
+def test_weight_gradient_in_single_and_mixed_precision(monkeypatch) -> None:
+    monkeypatch.setattr("metabalance.bilevel.SMALL", 0)
     torch.manual_seed(0)
     model = conv_net()
     one, meta = ((x.float(), y) for x, y in (batch(0, 32), batch(1, 32)))
@@ -629,13 +635,6 @@ def test_weight_gradient_of_something_not_finite() -> None:
     model, (x, y) = weighed("mlp"), batch(0)
     with pytest.raises(FloatingPointError, match="left as they were"):
         weight_gradient(model, each_loss, (x / 0, y), None, cross_entropy, (x, y), inner_lr=ETA)
-
-
-def test_an_lstm_falls_back_or_goes_forward() -> None:
-    model, one, meta = weighed("recurrent"), batch(0), batch(1)
-    c = torch.rand(6, dtype=torch.float64)
-    h = weight_gradient(model, each_loss, one, lambda _: c, cross_entropy, meta, inner_lr=ETA)
-    torch.testing.assert_close(h.grad, by_double_backward(model, one, c, meta), rtol=0, atol=1e-12)
 
 
 def test_a_stream_goes_on_where_it_was() -> None:

@@ -42,6 +42,7 @@ ALLOWED = {
         "loss",
         "represent",
         "optimize",
+        "adjust",
         "bilevel",
         "engine",
         "heads",

@@ -493,7 +493,8 @@ def weight_gradient(
         outer_objective: ``(model, batch) -> loss ()``.
         outer: The batch that judges.
         inner_lr: η.
-        mode: See :func:`alignments`.
+        mode: See :func:`alignments`; ``"auto"`` also takes ``"double"`` for a model so small that the
+            interpreter is the cost.
 
     Raises:
         FloatingPointError: A loss is not finite.
@@ -515,31 +516,39 @@ def weight_gradient(
     """
     named = trainable(model)
     theta = list(named.values())
-    then = _random_state(theta)
-    with Recording() if mode != "double" else nullcontext() as recording:
+    _check_mode(mode)
+    # Where the interpreter is the cost, a third forward pass costs more than a graph of the backward pass.
+    small = mode == "auto" and sum(p.numel() for p in theta) <= SMALL
+    double = mode == "double" or small
+    then = None if double else _random_state(theta)
+    with nullcontext() if double else Recording() as recording:
         each = losses(model, batch)
-    drawn = _random_state(theta)
-    if coefficients is None:
-        c = torch.zeros_like(each, requires_grad=False)
-        slope: Gradients = [None] * len(theta)
-    else:
+    random = None if then is None or all(map(torch.equal, then, _random_state(theta))) else then
+    slope: Gradients = [None] * len(theta)
+    c, start = torch.zeros_like(each, requires_grad=False), None
+    if coefficients is not None:
         c = coefficients(each.detach())
-        start = c.detach().to(each.dtype)
-        slope = list(torch.autograd.grad(each, theta, start, retain_graph=True, allow_unused=True))
-        slope = average_over_ranks(slope, theta)
-    ahead = [p.detach() if g is None else p.detach() - inner_lr * g for p, g in zip(theta, slope)]
-    ahead = [p.requires_grad_() for p in ahead]
+        start = c.detach().to(each.dtype, copy=True).requires_grad_(double)
+        slope = _backward(each, theta, start)
+    moved = average_over_ranks([None if g is None else g.detach() for g in slope], theta)
+    with torch.no_grad():
+        ahead = add(list(theta), moved, -inner_lr)
+    ahead = [cast(Tensor, p).detach().requires_grad_() for p in ahead]
     with _buffers_kept(model) as buffers:
-        outer_loss = outer_objective(Functional(model, dict(zip(named, ahead)) | buffers), outer)
-    direction = average_over_ranks(gradient(outer_loss, ahead), theta)
+        there: Any = Functional(model, dict(zip(named, cast(list[Tensor], ahead))) | buffers)
+        outer_loss = outer_objective(there, outer)
+    direction = average_over_ranks(gradient(outer_loss, cast(list[Tensor], ahead)), theta)
     if not math.isfinite((each.detach().sum() + outer_loss.detach()).item()):
         raise FloatingPointError(
             f"the look-ahead gave losses with the sum {each.sum().item()} and an outer loss of "
             f"{outer_loss.item()}; the weights were left as they were. Check the inputs for NaN, or lower the "
             "learning rate or inner_lr"
         )
-    random = None if all(map(torch.equal, then, drawn)) else then
-    products = _alignments(model, losses, batch, direction, mode, each, random, recording)
+    if double and start is not None:
+        products = _along(slope, start, direction)
+    else:
+        way = "double" if double else mode
+        products = _alignments(model, losses, batch, direction, way, each, random, recording)
     return WeightGradient(-inner_lr * products, each, c, outer_loss.detach())
 
 
@@ -557,7 +566,7 @@ def alignments(
         batch: Whatever ``losses`` takes.
         direction: v, in the order of :func:`trainable`; None counts as zero.
         mode: ``"forward"``, a forward pass with tangents; ``"double"``, by differentiating a backward pass,
-            two to three times as dear; ``"auto"``, the second only where an operation has no forward-mode rule.
+            dearer in all but small models; ``"auto"``, the second only where an operation has no forward-mode rule.
 
     Raises:
         NotImplementedError: ``mode="forward"``, and an operation has no forward-mode rule.
@@ -568,6 +577,7 @@ def alignments(
     >>> alignments(model, lambda model, x: model(x)[:, 0], rows, [torch.tensor([[1.0, 0.5]])])
     tensor([2.0000, 2.5000])
     """
+    _check_mode(mode)
     return _alignments(model, losses, batch, direction, mode)
 
 
@@ -582,8 +592,6 @@ def _alignments(
     recording: Recording | None = None,
 ) -> Tensor:
     """As :func:`alignments`; with the losses' graph, how they were made, and from which random state."""
-    if mode not in ("auto", "forward", "double"):
-        raise ValueError(f"mode={mode!r} is unknown; use 'auto', 'forward' or 'double'")
     named = trainable(model)
     theta = list(named.values())
     if mode != "double":
@@ -596,14 +604,30 @@ def _alignments(
     if each is None:
         with torch.enable_grad(), _buffers_kept(model) as buffers:
             each = losses(Functional(model, named | buffers), batch)
-    # J v = d/du <J' u, v>: a backward pass is linear in what it starts from.
     start = torch.zeros_like(each, requires_grad=True)
-    slope = torch.autograd.grad(each, theta, start, create_graph=True, allow_unused=True)
+    return _along(_backward(each, theta, start), start, direction)
+
+
+def _backward(each: Tensor, theta: Sequence[Tensor], start: Tensor) -> Gradients:
+    """Gradients of ``start @ each``, with a graph if ``start`` asks for one; that of ``each`` is kept."""
+    grads = torch.autograd.grad(
+        each, theta, start, create_graph=start.requires_grad, retain_graph=True, allow_unused=True
+    )
+    return list(grads)
+
+
+def _along(slope: Gradients, start: Tensor, direction: Gradients) -> Tensor:
+    """J v ``(B,)`` from the backward pass :math:`u \\mapsto J^\\top u`: it is linear in what it started from."""
     pairs = [(g, v) for g, v in zip(slope, direction) if g is not None and v is not None]
     if not pairs:
-        return torch.zeros_like(each)
+        return torch.zeros_like(start, requires_grad=False)
     slopes, vectors = zip(*pairs)
     return torch.autograd.grad(slopes, start, vectors, retain_graph=True)[0]
+
+
+def _check_mode(mode: str) -> None:
+    if mode not in ("auto", "forward", "double"):
+        raise ValueError(f"mode={mode!r} is unknown; use 'auto', 'forward' or 'double'")
 
 
 def _forward_mode(

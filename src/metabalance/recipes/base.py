@@ -44,6 +44,7 @@ class Plan:
         validate: Whether epochs are selected on held-out rows; a pretext task has none.
         then: The next phase, made of the network trained so far.
         finish: Changes the network in place after the last phase (a normalised head, say).
+        finished_prior: The class prior ``(C,)`` the raw scores are calibrated to after ``finish``, if it moves them.
     """
 
     loader: Any
@@ -62,6 +63,7 @@ class Plan:
     validate: bool = True
     then: "Callable[[nn.Module], Plan] | None" = None
     finish: Callable[[nn.Module], None] | None = None
+    finished_prior: Tensor | None = None
 
 
 def steps_per_epoch(task: Task, batch_size: int | None = None) -> int:

@@ -1,6 +1,6 @@
 """Recipes whose idea is how much each example counts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,18 +16,98 @@ from metabalance.optimize import hold_out_meta_set
 from metabalance.recipes.base import Plan, class_factor, single_phase, steps_per_epoch, task_rows
 from metabalance.streams import Task, stream
 from metabalance.weigh import (
+    ClassAwareWeightNet,
     CurveNetStep,
     CurveWeigher,
     CurveWeightNet,
+    LearnedWeights,
+    LearningToReweight,
     LossCurveRecorder,
+    MetaWeightNet,
     OTReweighter,
     OTStep,
     cyclic_probe_schedule,
     normalized_curves,
 )
-from metabalance.weigh.optimal_transport import PUBLISHED as PUBLISHED_OT
+from metabalance.weigh import cmw_net as cmw
+from metabalance.weigh import meta_weight_net as mwn
+from metabalance.weigh import optimal_transport as ot
 
-__all__ = ["curve_net", "ot_reweighting"]
+__all__ = ["cmw_net", "curve_net", "learning_to_reweight", "meta_weight_net", "ot_reweighting"]
+
+
+def learning_to_reweight(task: Task, meta_set: float | None = None) -> Plan:
+    """Learning to Reweight: a row counts if a step on it would help balanced data (Ren et al. 2018).
+
+    Args:
+        task: The training part.
+        meta_set: Holds out this multiple of the rarest class's size from *every* class to judge by. By default
+            nothing is held out: each pass draws as many rows of every class as the rarest has.
+    """
+
+    def make(rest: Task, meta: Any) -> LearningToReweight:
+        return LearningToReweight(meta)
+
+    # Where no row's step would help balanced data any more, the scores are calibrated to balanced classes.
+    return _judged(task, meta_set, make, balanced=True)
+
+
+def meta_weight_net(
+    task: Task,
+    variant: str = "imbalance",
+    hidden: int = 100,
+    start: float = 0.0,
+    meta_set: float | None = None,
+) -> Plan:
+    """Meta-Weight-Net: a small network reads the loss of a row and says how much it counts (Shu et al. 2019).
+
+    Args:
+        task: The training part.
+        variant: ``imbalance`` or ``noise``, the two published settings of the weight network's training.
+        hidden: Its width.
+        start: The part of the epochs that are trained plainly before.
+        meta_set: See :func:`learning_to_reweight`.
+
+    Raises:
+        ValueError: An unknown variant, or ``start`` outside 0 to 1.
+    """
+    if variant not in mwn.PUBLISHED:
+        raise ValueError(f"variant={variant!r} is unknown; use one of {', '.join(mwn.PUBLISHED)}")
+
+    def make(rest: Task, meta: Any) -> LearnedWeights:
+        net = _seeded(task, lambda: MetaWeightNet(hidden))
+        return LearnedWeights(net, meta, start_epoch=_epoch(task, start), **mwn.PUBLISHED[variant])
+
+    return _judged(task, meta_set, make, start)
+
+
+def cmw_net(
+    task: Task,
+    num_families: int = 3,
+    hidden: int = 100,
+    log_counts: bool = False,
+    start: float = 0.8,
+    meta_set: float | None = None,
+) -> Plan:
+    """CMW-Net: the weight network knows the size of the row's class too; it starts late (Shu et al. 2023).
+
+    Args:
+        task: The training part.
+        num_families: Families of classes of similar size, each with a head of its own.
+        hidden: Width of the weight network.
+        log_counts: Families by the logarithms of the class sizes.
+        start: The part of the epochs that are trained plainly before.
+        meta_set: See :func:`learning_to_reweight`.
+
+    Raises:
+        ValueError: ``start`` outside 0 to 1.
+    """
+
+    def make(rest: Task, meta: Any) -> LearnedWeights:
+        net = _seeded(task, lambda: ClassAwareWeightNet(rest.counts, num_families, hidden, log_counts))
+        return LearnedWeights(net, meta, start_epoch=_epoch(task, start), **cmw.PUBLISHED)
+
+    return _judged(task, meta_set, make, start)
 
 
 def ot_reweighting(
@@ -71,17 +151,11 @@ def ot_reweighting(
     task, judge = _with_meta_set(task, meta_set)
     size = 16 if published else task.batch_size
     settings: dict[str, Any] = {"lr": lr, "inner_steps": inner_steps, "init": init}
-    reweighter = OTReweighter(
-        len(task.target),
-        task.counts,
-        cost=cost,
-        alpha=alpha,
-        parametrization=parametrization,
-        feature_dim=task.feature_dim,
-        **PUBLISHED_OT if published else settings,
-    )
+    settings |= {"cost": cost, "alpha": alpha, "parametrization": parametrization}
+    settings |= {"feature_dim": task.feature_dim} | (ot.PUBLISHED if published else {})
+    reweighter = _seeded(task, lambda: OTReweighter(len(task.target), task.counts, **settings))
     balanced, prior = _balanced(judge, 10 * task.num_classes)
-    rows, _, _ = stream(task, "natural", batch_size=size, with_index=True)
+    rows, _, _ = stream(task, "natural", batch_size=size, seed=2 * task.seed, with_index=True)
     coefficient = 10.0 if published else 0.0
     # At the optimum of the label cost every class has the same mass; features move that a little.
     prior = _published_prior(task, coefficient, size) if published else prior
@@ -146,7 +220,7 @@ def curve_net(
         model.load_state_dict(initial)
 
     def phase(number: int, step: Any, batch_size: int = task.batch_size, **slots: Any) -> Plan:
-        rows, natural, _ = stream(task, "natural", batch_size=batch_size, with_index=True)
+        rows, natural, _ = stream(task, "natural", batch_size=batch_size, seed=2 * task.seed, with_index=True)
         plan = Plan(Cycle(rows, steps_per_epoch(task, batch_size)), objective, natural, step, (step,))
         return replace(plan, share=shares[number], **slots)
 
@@ -159,7 +233,8 @@ def curve_net(
         # Published: epochs 5 to 298 of 300. Short curves are taken whole.
         cut = (5, -1) if curves.shape[1] > 10 else (0, None)
         curves = normalized_curves(curves, task.target.to(curves.device), *cut)
-        weigher = CurveWeigher(CurveWeightNet(curves.shape[1], task.num_classes), curves)
+        net = _seeded(task, lambda: CurveWeightNet(curves.shape[1], task.num_classes))
+        weigher = CurveWeigher(net, curves)
         optimizer = partial(torch.optim.Adam, lr=lr, weight_decay=1e-4)
         settings: dict[str, Any] = {
             "inner_lr": inner_lr,
@@ -178,6 +253,48 @@ def curve_net(
     return phase(0, recorder, scheduler=_steady, validate=False, prepare=remember, then=turns)
 
 
+def _judged(
+    task: Task,
+    meta_set: float | None,
+    make: Callable[[Task, Any], Any],
+    start: float = 0.0,
+    balanced: bool = False,
+) -> Plan:
+    """Natural batches, a step that is judged on balanced ones."""
+    rest = judged = task
+    balancing = "random_under"  # of every class as many rows as the rarest has, drawn anew at each pass
+    if meta_set is not None:
+        train, meta = hold_out_meta_set(task.target, meta_set, seed=task.seed)
+        rest, judged, balancing = task_rows(task, train), task_rows(task, meta), "natural"
+    # Different seeds: the two streams must not draw the same rows side by side.
+    loader, natural, notes = stream(rest, "natural", seed=2 * task.seed)
+    meta_loader, even, more = stream(judged, balancing, seed=2 * task.seed + 1)
+    step = make(rest, meta_loader)
+    return Plan(
+        loader=Cycle(loader, steps_per_epoch(task)),
+        objective=Objective(nn.CrossEntropyLoss(reduction="none")),
+        # A weight network's class shares depend on how far it has learned; from the published settings it
+        # hardly leaves the natural ones. The rest is for the calibration on held-out rows.
+        training_prior=even if balanced else natural,
+        step=step,
+        parts=(step,) if isinstance(step, LearnedWeights) else (),
+        select_from=start,
+        notes=tuple(dict.fromkeys(notes + more)),
+    )
+
+
+def _epoch(task: Task, start: float) -> int:
+    if not 0 <= start < 1:
+        raise ValueError(f"start must lie from 0 to below 1, but {start} was given")
+    return round(start * task.epochs)
+
+
+def _seeded(task: Task, make: Callable[[], Any]) -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(task.seed)
+        return make()
+
+
 def _with_meta_set(task: Task, meta_set: float | None) -> tuple[Task, Task]:
     """The rows to train on, and those to judge by."""
     if meta_set is None:
@@ -188,7 +305,7 @@ def _with_meta_set(task: Task, meta_set: float | None) -> tuple[Task, Task]:
 
 def _balanced(task: Task, batch_size: int) -> tuple[Any, Tensor]:
     """Balanced batches, drawn apart from the main stream's, and the class prior they stand for."""
-    loader, prior, _ = stream(task, "class_balanced", batch_size=batch_size, seed=task.seed + 1)
+    loader, prior, _ = stream(task, "class_balanced", batch_size=batch_size, seed=2 * task.seed + 1)
     return loader, prior
 
 

@@ -5,9 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from metabalance.bilevel import Stream, average_over_ranks, gradient, to_device
-
-__all__ = ["MetaStep", "batch_weights", "example_losses", "meta_objective", "update"]
+from metabalance.bilevel import Stream, average_over_ranks, batch_norm_statistics, gradient, to_device
 
 
 class MetaStep:
@@ -73,7 +71,12 @@ def meta_objective(losses: Any) -> Any:
 
 
 def update(
-    model: Any, batch: Any, objective: Any, optimizer: Any, coefficients: Tensor, losses: Tensor | None = None
+    model: Any,
+    batch: Any,
+    objective: Any,
+    optimizer: Any,
+    coefficients: Tensor | None = None,
+    losses: Tensor | None = None,
 ) -> Tensor:
     r"""One update of the network on :math:`\sum_i c_i \ell_i` plus the objective's penalties.
 
@@ -82,17 +85,20 @@ def update(
         batch: The rows.
         objective: See :func:`example_losses`; its penalties, if any, ask for a forward pass of their own.
         optimizer: Over the network's parameters, and the objective's.
-        coefficients: :math:`c_i` ``(B,)``, the user's weights included.
-        losses: The losses ``(B,)`` at the current parameters with their graph, where they are at hand.
+        coefficients: :math:`c_i` ``(B,)``, the user's weights included; None leaves the objective as it is.
+        losses: The losses ``(B,)`` at the current parameters, with their graph.
 
     Returns:
         The value before the update ``()``, detached.
     """
-    c = coefficients.detach()
-    if losses is None or len(getattr(objective, "penalties", ())):
-        loss = objective(model, (*batch[:2], c * len(c), *batch[3:]))
+    if coefficients is None or losses is None:
+        loss = objective(model, batch)
+    elif len(getattr(objective, "penalties", ())):
+        rows = coefficients.detach() * len(coefficients)  # the objective's mean is over rows
+        with batch_norm_statistics(model, update=False):  # the pass that gave the losses has updated them
+            loss = objective(model, (*batch[:2], rows, *batch[3:]))
     else:
-        loss = (c * losses).sum()
+        loss = (coefficients.detach() * losses).sum()
     params = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
     # Not loss.backward(): under DDP the losses come from the bare module, and the averaging is ours.
     for p, g in zip(params, average_over_ranks(gradient(loss, params), params)):

@@ -109,8 +109,7 @@ class LearnedWeights(MetaStep):
         """One update of the weigher, if it is its turn, and one of the network; returns its loss ``()``."""
         bare, losses = unwrap(model), example_losses(objective)
         if self.epoch < self.start_epoch:
-            one = torch.ones(len(batch[1]), device=next(bare.parameters()).device)
-            return update(bare, batch, objective, optimizer, one / len(one) * batch_weights(batch, one))
+            return update(bare, batch, objective, optimizer)
         self._move(next(bare.parameters()).device)
         learn = self.steps % self.every == 0
         self.steps += 1
