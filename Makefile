@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-all check docs bench clean
+.PHONY: demo test test-all check docs bench examples clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +34,13 @@ docs: $(VENV)/.installed  ## Regenerates the method index from the method table.
 
 bench: $(VENV)/.installed  ## Side by side with peers, as ratios; writes docs/results/speed.md.
 	$(BIN)/python benchmarks/run.py
+
+$(VENV)/.examples: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all,dev,examples]'
+	touch $@
+
+examples: $(VENV)/.examples  ## All of examples/, one after the other.
+	set -e; for example in examples/*.py; do echo "-- $$example"; $(BIN)/python -W error::UserWarning $$example > /dev/null; done
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info demo-run

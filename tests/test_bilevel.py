@@ -11,14 +11,19 @@ from torch.func import functional_call
 from metabalance.bilevel import (
     Functional,
     Hypergradient,
+    Stream,
+    WeightGradient,
     add,
+    alignments,
     average_over_ranks,
     batch_norm_statistics,
     check_settings,
     hypergradient,
     looking_ahead,
+    to_device,
     trainable,
     unwrap,
+    weight_gradient,
     why_not_stackable,
 )
 
@@ -377,3 +382,268 @@ def test_one_pass_and_two_stages_give_the_same_second_order(monkeypatch, leak, r
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(found[0][0].outer_loss, found[1][0].outer_loss)
     torch.testing.assert_close(found[0][1], found[1][1])
+
+
+# ---------------------------------------------------------------------------------- gradients of example weights
+
+
+def each_loss(model, batch) -> Tensor:
+    return F.cross_entropy(model(batch[0]), batch[1], reduction="none")
+
+
+class Attention(nn.Module):
+    """Fused attention has no forward-mode rule, its plain form has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(2, 1, batch_first=True)
+        self.head = nn.Linear(2, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.reshape(len(x), 2, 2)
+        return self.head(self.attention(x, x, x, need_weights=False)[0].mean(1))
+
+
+class Cube(torch.autograd.Function):
+    """Without a forward-mode rule."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    def backward(ctx, grad):
+        return 3 * ctx.saved_tensors[0] ** 2 * grad
+
+
+class Cubed(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return Cube.apply(x)
+
+
+class Noisy(nn.Module):
+    """A buffer that every forward changes in place, and random numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return x * torch.rand(x.shape[1], dtype=x.dtype)
+
+
+WEIGHED = MODELS | {
+    "in place": lambda: nn.Sequential(
+        nn.Unflatten(1, (1, 2, 2)),
+        nn.Conv2d(1, 3, 2, padding=1),
+        nn.ReLU(inplace=True),
+        nn.BatchNorm2d(3),
+        nn.LeakyReLU(inplace=True),
+        nn.Flatten(),
+        nn.Linear(27, 3),
+        nn.Tanh(),
+        nn.Linear(3, 3),
+    ),
+    "batch norm without an affine map": lambda: nn.Sequential(
+        nn.Linear(4, 5, bias=False), nn.BatchNorm1d(5, affine=False), nn.Linear(5, 3)
+    ),
+    "frozen first half": lambda: nn.Sequential(
+        nn.Linear(4, 5).requires_grad_(False),
+        nn.BatchNorm1d(5).requires_grad_(False),
+        nn.Tanh(),
+        nn.Linear(5, 3),
+    ),
+    "frozen weights, free biases": lambda: nn.Sequential(
+        FrozenWeight(4, 5), nn.BatchNorm1d(5), nn.Tanh(), FrozenWeight(5, 3)
+    ),
+    "groups and one dimension": lambda: nn.Sequential(
+        nn.Unflatten(1, (2, 2)),
+        nn.Conv1d(2, 4, 3, groups=2, padding="same"),
+        nn.GroupNorm(2, 4),
+        nn.GELU(),
+        nn.Flatten(),
+        nn.Linear(8, 3),
+    ),
+    "attention": Attention,
+    "no forward-mode rule": lambda: nn.Sequential(nn.Linear(4, 5), Cubed(), nn.Linear(5, 3)),
+    "noise and a counter": lambda: nn.Sequential(
+        nn.Linear(4, 5), Noisy(), nn.BatchNorm1d(5), nn.Linear(5, 3)
+    ),
+    "feature dropout": lambda: nn.Sequential(
+        nn.Linear(4, 5), nn.AlphaDropout(0.3), nn.RReLU(), nn.Linear(5, 3)
+    ),
+}
+
+
+class FrozenWeight(nn.Linear):
+    def __init__(self, *sizes: int) -> None:
+        super().__init__(*sizes)
+        self.weight.requires_grad_(False)
+
+
+def weighed(name: str) -> nn.Module:
+    torch.manual_seed(0)
+    return WEIGHED[name]().double()
+
+
+def state(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def by_double_backward(model, one, coefficients: Tensor, meta, eta: float = ETA) -> Tensor:
+    """From the definition: the look-ahead keeps its graph, and autograd differentiates through it."""
+    c = coefficients.clone().requires_grad_()
+    params = trainable(model)
+    with batch_norm_statistics(model, update=False):
+        slope = torch.autograd.grad(
+            c @ each_loss(model, one), list(params.values()), create_graph=True, allow_unused=True
+        )
+        ahead = {n: p if g is None else p - eta * g for (n, p), g in zip(params.items(), slope)}
+        return torch.autograd.grad(each_loss(Functional(model, ahead), meta).mean(), c)[0]
+
+
+@pytest.mark.parametrize("mode", ["auto", "auto, small", "double"])
+@pytest.mark.parametrize("name", WEIGHED)
+def test_weight_gradient_equals_double_backward(name: str, mode: str, monkeypatch) -> None:
+    if mode == "auto":
+        monkeypatch.setattr("metabalance.bilevel.SMALL", 0)
+    mode = mode.split(",")[0]
+    model, one, meta = weighed(name), batch(0), batch(1, rows=5)
+    before, c = state(model), torch.rand(6, dtype=torch.float64)
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        torch.manual_seed(7)  # the same dropout masks
+        expected = by_double_backward(copy.deepcopy(model), one, c, meta)
+        torch.manual_seed(7)
+        h = weight_gradient(model, each_loss, one, lambda _: c, cross_entropy, meta, inner_lr=ETA, mode=mode)
+    torch.testing.assert_close(h.grad, expected, rtol=0, atol=1e-12)
+    assert expected.abs().max() > 1e-4
+    assert h.coefficients is c
+    for key, value in state(model).items():
+        if not any(part in key for part in ("running", "tracked", "calls")):
+            assert torch.equal(value, before[key]), key
+    assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("mode", ["forward", "double"])
+def test_the_graph_of_the_losses_serves_the_real_step(mode: str) -> None:
+    """The same dropout mask, batch statistics updated once, and gradients as of one ordinary pass."""
+    model = nn.Sequential(
+        nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.ReLU(inplace=True), nn.Linear(8, 3)
+    )
+    twin, one, c = copy.deepcopy(model.double()), batch(0), torch.rand(6, dtype=torch.float64)
+    torch.manual_seed(3)
+    h = weight_gradient(model, each_loss, one, lambda _: c, cross_entropy, batch(1), inner_lr=ETA, mode=mode)
+    (c @ h.losses).backward()
+    after = torch.get_rng_state()
+    torch.manual_seed(3)
+    expected = each_loss(twin, one)
+    (c @ expected).backward()
+    assert torch.equal(h.losses, expected)
+    for p, q in zip(model.parameters(), twin.parameters()):
+        torch.testing.assert_close(p.grad, q.grad, rtol=0, atol=1e-14)
+    for p, q in zip(model.buffers(), twin.buffers()):
+        assert torch.equal(p, q)
+    twin(batch(1)[0])  # the outer batch has a mask of its own; the pass with tangents draws nothing further
+    assert torch.equal(after, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("mode", ["forward", "double"])
+@pytest.mark.parametrize(
+    "name", ["mlp", "conv and batch norm", "tied, frozen and unused", "in place", "attention"]
+)
+def test_alignments_are_products_of_the_gradients_of_each_loss(name: str, mode: str) -> None:
+    model, one = weighed(name), batch(0)
+    params = list(trainable(model).values())
+    direction = [None if i == 1 else torch.randn_like(p) for i, p in enumerate(params)]
+    before = state(model)
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        actual = alignments(model, each_loss, one, direction, mode=mode)
+    assert all(torch.equal(a, b) for a, b in zip(state(model).values(), before.values()))
+    expected = []
+    for i in range(6):
+        grads = torch.autograd.grad(each_loss(model, one)[i], params, allow_unused=True)
+        expected.append(
+            sum((g * v).sum() for g, v in zip(grads, direction) if g is not None and v is not None)
+        )
+    torch.testing.assert_close(actual, torch.stack(expected), rtol=0, atol=1e-12)
+    assert not actual.requires_grad
+
+
+def test_alignments_by_finite_differences() -> None:
+    model, one, step = weighed("conv and batch norm"), batch(0), 1e-5
+    params = list(model.parameters())
+    direction = [torch.randn_like(p) for p in params]
+    with batch_norm_statistics(model, update=False), torch.no_grad():
+        ends = []
+        for lr in (-step, step):
+            with looking_ahead(params, direction, lr):
+                ends.append(each_loss(model, one))
+    expected = (ends[0] - ends[1]) / (2 * step)
+    torch.testing.assert_close(alignments(model, each_loss, one, direction), expected, rtol=1e-7, atol=1e-8)
+
+
+def test_an_operation_without_a_forward_rule() -> None:
+    model, one = weighed("no forward-mode rule"), batch(0)
+    direction = [torch.randn_like(p) for p in model.parameters()]
+    with pytest.raises(NotImplementedError):
+        alignments(model, each_loss, one, direction, mode="forward")
+    assert torch.equal(
+        alignments(model, each_loss, one, direction),
+        alignments(model, each_loss, one, direction, mode="double"),
+    )
+    with pytest.raises(ValueError, match="mode='fast' is unknown; use 'auto', 'forward' or 'double'"):
+        alignments(model, each_loss, one, direction, mode="fast")
+
+
+@pytest.mark.parametrize("mode", ["auto", "forward", "double"])
+def test_without_coefficients_the_outer_gradient_is_taken_at_the_parameters_themselves(mode: str) -> None:
+    """The identity of learning to reweight: -dL/dc_i at c = 0 is η <∇ℓ_i, ∇L_out>."""
+    model, one, meta = weighed("mlp"), batch(0), batch(1)
+    h = weight_gradient(model, each_loss, one, None, cross_entropy, meta, inner_lr=ETA, mode=mode)
+    zeros = torch.zeros(6, dtype=torch.float64)
+    torch.testing.assert_close(h.grad, by_double_backward(model, one, zeros, meta), rtol=0, atol=1e-14)
+    direction = list(torch.autograd.grad(cross_entropy(model, meta), list(model.parameters())))
+    torch.testing.assert_close(h.grad, -ETA * alignments(model, each_loss, one, direction))
+    assert torch.equal(h.coefficients, zeros)
+    assert h.outer_loss.item() == pytest.approx(cross_entropy(model, meta).item())
+    assert isinstance(h, WeightGradient)
+
+
+def test_weight_gradient_in_single_and_mixed_precision(monkeypatch) -> None:
+    monkeypatch.setattr("metabalance.bilevel.SMALL", 0)
+    torch.manual_seed(0)
+    model = conv_net()
+    one, meta = ((x.float(), y) for x, y in (batch(0, 32), batch(1, 32)))
+    c = torch.rand(32) / 32
+
+    def found(model):
+        return weight_gradient(model, each_loss, one, lambda _: c, cross_entropy, meta, inner_lr=ETA)
+
+    single = found(model).grad
+    exact = by_double_backward(
+        copy.deepcopy(model).double(), (one[0].double(), one[1]), c.double(), (meta[0].double(), meta[1])
+    )
+    torch.testing.assert_close(single.double(), exact, rtol=0, atol=1e-6 * float(exact.abs().max()))
+    with torch.autocast("cpu", torch.bfloat16):
+        half = found(model)
+    assert torch.cosine_similarity(half.grad.double(), exact, dim=0) > 0.99
+
+
+def test_weight_gradient_of_something_not_finite() -> None:
+    model, (x, y) = weighed("mlp"), batch(0)
+    with pytest.raises(FloatingPointError, match="left as they were"):
+        weight_gradient(model, each_loss, (x / 0, y), None, cross_entropy, (x, y), inner_lr=ETA)
+
+
+def test_a_stream_goes_on_where_it_was() -> None:
+    old, new = Stream([1, 2, 3]), Stream([1, 2, 3])
+    assert [old.draw() for _ in range(5)] == [1, 2, 3, 1, 2]
+    new.load_state_dict(old.state_dict())
+    assert (new.draw(), new.epoch) == (3, 1)
+    with pytest.raises(ValueError, match="second stream gives no batch"):
+        Stream([]).draw()
+    moved = to_device(([torch.ones(1)], "name"), torch.device("meta"))
+    assert moved[0][0].is_meta
+    assert moved[1] == "name"

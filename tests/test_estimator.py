@@ -38,7 +38,7 @@ def test_scikit_learn_checks_at_default_settings(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", sorted(set(RECIPES) - {"rotation_pretraining"}))  # for images
 def test_every_recipe_through_the_estimator(recipe):
     model = quick(recipe).fit(X, Y)
     probabilities = model.predict_proba(X)

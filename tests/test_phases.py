@@ -49,7 +49,11 @@ def two_phases(task):
         notes=("second",),
     )
     first = single_phase(
-        replace(task, target=task.target + 1, num_classes=3), share=0.5, validate=False, prepare=prepare, notes=("first",)
+        replace(task, target=task.target + 1, num_classes=3),
+        share=0.5,
+        validate=False,
+        prepare=prepare,
+        notes=("first",),
     )
     return replace(first, then=lambda model: second)
 

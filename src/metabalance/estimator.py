@@ -263,6 +263,8 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
                 notes += plan.notes
             if plan.finish is not None:
                 plan.finish(self.module_)
+            if plan.finished_prior is not None:
+                self.training_prior_ = np.asarray(plan.finished_prior, dtype=np.float64)
         self.notes_, self.histories_, self.history_ = tuple(notes), tuple(histories), histories[-1]
         self.module_ = self.module_.cpu().eval()
         return self

@@ -11,11 +11,42 @@ from metabalance import loss as losses
 MAKE = {
     "WeightedCrossEntropy": lambda counts, **kw: losses.WeightedCrossEntropy(1 / counts.clamp_min(1), **kw),
     "FocalLoss": lambda counts, **kw: losses.FocalLoss(2.0, **kw),
+    "FocalLoss of sigmoids": lambda counts, **kw: losses.FocalLoss(0.5, activation="sigmoid", **kw),
     "ClassBalancedLoss": lambda counts, **kw: losses.ClassBalancedLoss(counts, 0.999, gamma=0.5, **kw),
     "LogitAdjustedLoss": lambda counts, **kw: losses.LogitAdjustedLoss(counts, 1.5, **kw),
     "BalancedSoftmaxLoss": lambda counts, **kw: losses.BalancedSoftmaxLoss(counts, **kw),
+    "LDAMLoss": lambda counts, **kw: losses.LDAMLoss(counts, scale=3.0, weight=1 / counts.clamp_min(1), **kw),
+    "ARBLoss": lambda counts, **kw: losses.ARBLoss(counts, **kw),
+    "ARBLoss of the batch": lambda counts, **kw: losses.ARBLoss(**kw),
+    "CDBLoss": lambda counts, **kw: cdb(counts, **kw),
+    "ClassSmoothingLoss": lambda counts, **kw: losses.ClassSmoothingLoss(counts, spread="inverse", **kw),
+    "LabelAwareSmoothingLoss": lambda counts, **kw: losses.LabelAwareSmoothingLoss(counts, **kw),
+    "DiceLoss": lambda counts, **kw: losses.DiceLoss(**kw),
+    "DiceLoss of the batch": lambda counts, **kw: losses.DiceLoss(level="class", square=False, **kw),
+    "SelfAdjustingDiceLoss": lambda counts, **kw: losses.SelfAdjustingDiceLoss(0.1, **kw),
+    "TverskyLoss": lambda counts, **kw: losses.TverskyLoss(0.3, 0.7, **kw),
 }
+# The counts, or the Dice coefficient, of the batch: there is no loss of a row alone.
+OF_THE_BATCH = {"ARBLoss of the batch", "DiceLoss of the batch"}
+# They hold nothing per class.
+ANY_NUMBER_OF_CLASSES = {
+    "FocalLoss",
+    "FocalLoss of sigmoids",
+    "DiceLoss",
+    "SelfAdjustingDiceLoss",
+    "TverskyLoss",
+    *OF_THE_BATCH,
+}
+# Mixed labels enter the coefficient as they are.
+NOT_LINEAR_IN_LABELS = {"DiceLoss", "SelfAdjustingDiceLoss", "TverskyLoss", *OF_THE_BATCH}
+NOT_A_LOSS = {"CosineLinear", "attraction_repulsion", "flatten_tokens"}
 every = pytest.mark.parametrize("make", MAKE.values(), ids=MAKE.keys())
+
+
+def cdb(counts, **kw):
+    loss = losses.CDBLoss(len(counts), gamma=0.5, **kw)
+    loss.update(recall=(counts + 1) / (counts.max() + 2))
+    return loss
 
 
 def counts(classes):
@@ -29,7 +60,7 @@ def batch(classes, rows=32, dtype=torch.float32, seed=0):
 
 
 def test_every_exported_loss_is_here():
-    assert set(MAKE) == set(losses.__all__)
+    assert {name.split()[0] for name in MAKE} == set(losses.__all__) - NOT_A_LOSS
 
 
 @every
@@ -45,10 +76,10 @@ def test_shapes_reductions_and_dtype(make, classes, dtype):
     torch.testing.assert_close(make(counts(classes))(logits, target), each.sum() / 32)
 
 
-@every
-def test_losses_of_one_row_do_not_depend_on_the_others(make):
+@pytest.mark.parametrize("name", sorted(set(MAKE) - OF_THE_BATCH))
+def test_losses_of_one_row_do_not_depend_on_the_others(name):
     logits, target = batch(4)
-    loss = make(counts(4), reduction="none")
+    loss = MAKE[name](counts(4), reduction="none")
     torch.testing.assert_close(loss(logits, target)[:3], loss(logits[:3], target[:3]))
 
 
@@ -103,6 +134,24 @@ def test_state_dict_round_trip(make):
 
 
 @every
+def test_shares_of_one_class_are_that_class(make):
+    logits, target = batch(4)
+    shares = F.one_hot(target, 4).float()
+    loss = make(counts(4), reduction="none")
+    torch.testing.assert_close(loss(logits, shares), loss(logits, target))
+
+
+@every
+def test_mixed_labels_have_finite_gradients_at_extreme_logits(make):
+    logits = (torch.eye(3) * 1e4).requires_grad_()
+    shares = torch.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [0.2, 0.8, 0.0]])  # the last class is absent
+    value = make(counts(3))(logits, shares)
+    value.backward()
+    assert torch.isfinite(value)
+    assert torch.isfinite(logits.grad).all()
+
+
+@every
 def test_vmap_over_batches_equals_a_loop(make):
     logits, target = batch(3, rows=12)
     loss = make(counts(3))
@@ -124,17 +173,45 @@ def test_wrong_shapes_are_named(make):
         make(counts(3), reduction="avg")
 
 
-@pytest.mark.parametrize("name", sorted(set(MAKE) - {"FocalLoss"}))
+@pytest.mark.parametrize("name", sorted(set(MAKE) - ANY_NUMBER_OF_CLASSES))
 def test_wrong_number_of_classes_is_named(name):
     with pytest.raises(ValueError, match="built for 3 classes, but the logits have 4"):
         MAKE[name](counts(3))(torch.zeros(2, 4), torch.zeros(2, dtype=torch.long))
 
 
-@pytest.mark.parametrize("name", ["ClassBalancedLoss", "LogitAdjustedLoss", "BalancedSoftmaxLoss"])
+OF_COUNTS = (
+    "ClassBalancedLoss",
+    "LogitAdjustedLoss",
+    "BalancedSoftmaxLoss",
+    "LDAMLoss",
+    "ARBLoss",
+    "ClassSmoothingLoss",
+    "LabelAwareSmoothingLoss",
+)
+
+
+@pytest.mark.parametrize("name", OF_COUNTS)
 @pytest.mark.parametrize("bad", [[], [0, 0], [-1, 2], [float("nan"), 1]])
 def test_impossible_counts_are_refused(name, bad):
     with pytest.raises(ValueError, match="class counts must be finite"):
         getattr(losses, name)(bad)
+
+
+@every
+def test_compiled_it_is_the_same(make):
+    logits, target = batch(3)
+    loss = make(counts(3))
+    torch.testing.assert_close(torch.compile(loss, backend="eager")(logits, target), loss(logits, target))
+
+
+@every
+def test_bfloat16_is_near_float32(make):
+    logits, target = batch(3, rows=400)  # more than bfloat16 can count
+    logits = logits.detach().bfloat16()
+    loss = make(counts(3))
+    torch.testing.assert_close(
+        loss(logits, target).float(), loss(logits.float(), target), rtol=0.01, atol=0.01
+    )
 
 
 @every
@@ -158,6 +235,12 @@ def test_finite_and_not_negative_for_any_logits(make, seed, rows, classes, scale
         losses.LogitAdjustedLoss([7, 7, 7]),
         losses.LogitAdjustedLoss([9, 5, 1], tau=0.0),
         losses.BalancedSoftmaxLoss([7, 7, 7]),
+        losses.ARBLoss([7, 7, 7]),
+        losses.LDAMLoss([9, 5, 1], max_margin=0.0, scale=1.0),
+        losses.CDBLoss(3),
+        losses.ClassSmoothingLoss([9, 5, 1], head=0.0, tail=0.0),
+        losses.ClassSmoothingLoss([7, 7, 7], head=0.0, tail=0.5),
+        losses.LabelAwareSmoothingLoss([9, 5, 1], head=0.0, tail=0.0),
     ],
     ids=repr,
 )
@@ -166,14 +249,14 @@ def test_balanced_counts_or_a_knob_at_zero_give_cross_entropy(loss):
     torch.testing.assert_close(loss(logits, target), F.cross_entropy(logits, target))
 
 
-@every
-def test_mixed_labels_are_averages_over_their_classes(make):
+@pytest.mark.parametrize("name", sorted(set(MAKE) - NOT_LINEAR_IN_LABELS))
+def test_mixed_labels_are_averages_over_their_classes(name):
     logits, target = batch(5, dtype=torch.float64)
     other = target.roll(1)
     share = torch.rand(32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     one, two = F.one_hot(target, 5).double(), F.one_hot(other, 5).double()
     mixed = share[:, None] * one + (1 - share[:, None]) * two
-    loss = make(counts(5), reduction="none")
+    loss = MAKE[name](counts(5), reduction="none")
     expected = share * loss(logits, target) + (1 - share) * loss(logits, other)
     torch.testing.assert_close(loss(logits, mixed), expected)
     torch.testing.assert_close(loss(logits, one), loss(logits, target))

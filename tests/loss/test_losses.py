@@ -109,6 +109,43 @@ def test_focal_modulator_ignores_the_class_weights(data):
     torch.testing.assert_close(FocalLoss(2.0, [3.0] * 3, reduction="none")(logits, target), 3 * plain)
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_sigmoid_focal_twin(data, gamma):
+    logits, target = data
+    alpha, twin = [0.25, 0.5, 1.0], []
+    for row, y in zip(logits.tolist(), target.tolist()):
+        value = 0.0
+        for c, z in enumerate(row):
+            p = 1 / (1 + math.exp(-z))
+            q = p if c == y else 1 - p
+            value -= (1 - q) ** gamma * math.log(q)
+        twin.append(alpha[y] * value)
+    ours = FocalLoss(gamma, alpha, activation="sigmoid", reduction="none")(logits, target)
+    torch.testing.assert_close(ours.tolist(), twin)
+
+
+def test_sigmoid_focal_of_gamma_zero_is_binary_cross_entropy(data):
+    logits, target = data
+    one_hot = F.one_hot(target, 3).double()
+    expected = F.binary_cross_entropy_with_logits(logits, one_hot, reduction="sum") / 20
+    torch.testing.assert_close(FocalLoss(0.0, activation="sigmoid")(logits, target), expected)
+
+
+def test_sigmoid_focal_starts_small_from_its_bias():
+    """At p = 1/C for every class the many negatives no longer outweigh the positive."""
+    at_zero, at_bias = torch.zeros(1, 100), torch.full((1, 100), -math.log(99))
+    loss = FocalLoss(0.0, activation="sigmoid")
+    assert float(loss(at_zero, torch.tensor([3]))) == pytest.approx(100 * math.log(2), rel=1e-5)
+    expected = math.log(100) - 99 * math.log(0.99)
+    assert float(loss(at_bias, torch.tensor([3]))) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("make", [FocalLoss, lambda **kw: ClassBalancedLoss([2, 1], **kw)])
+def test_an_unknown_activation(make):
+    with pytest.raises(ValueError, match="activation='relu' is unknown; use 'softmax' or 'sigmoid'"):
+        make(activation="relu")
+
+
 @pytest.mark.parametrize("make", [lambda: FocalLoss(-1.0), lambda: ClassBalancedLoss([1, 2], gamma=-1.0)])
 def test_negative_gamma(make):
     with pytest.raises(ValueError, match=r"gamma must be at least 0, but -1\.0"):
@@ -137,8 +174,65 @@ def test_class_balanced_twin(data):
     for z, y in zip(logits.tolist(), target.tolist()):
         p = softmax(z)[y]
         twin.append(w[y] * (1 - p) ** gamma * -math.log(p))
-    ours = ClassBalancedLoss(n, beta, gamma, "none")(logits, target)
+    ours = ClassBalancedLoss(n, beta, gamma, reduction="none")(logits, target)
     torch.testing.assert_close(ours, torch.tensor(twin, dtype=torch.float64), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(("volume", "n"), [(10, 3), (100, 7), (1000, 500)])
+def test_effective_number_is_what_random_covering_gives(volume, n):
+    """Its recursion in the paper: a new example is new with the share of the volume not yet covered."""
+    from metabalance.counts import effective_number
+
+    covered = 0.0
+    for _ in range(n):
+        covered += 1 - covered / volume
+    assert float(effective_number([n], (volume - 1) / volume)) == pytest.approx(covered)
+
+
+def test_class_balanced_weights_sum_to_the_classes_and_beta_one_is_inverse_counts():
+    for beta in (0.0, 0.9, 0.9999, 1.0):
+        assert float(ClassBalancedLoss(CIFAR10_LT, beta=beta).weight.sum()) == pytest.approx(10)
+    n = torch.tensor(CIFAR10_LT, dtype=torch.float64)
+    torch.testing.assert_close(
+        ClassBalancedLoss(CIFAR10_LT, beta=1.0).weight, (10 / n / (1 / n).sum()).float()
+    )
+
+
+def test_focal_is_larger_than_cross_entropy_in_slope_for_hard_examples_only():
+    """At gamma 2 the pull on the true logit beats cross-entropy's below p of about 0.3."""
+    for p, larger in ((0.05, True), (0.2, True), (0.35, False), (0.9, False)):
+        slopes = []
+        for loss in (FocalLoss(2.0), FocalLoss(0.0)):
+            z = torch.tensor([[math.log(p / (1 - p)), 0.0]], dtype=torch.float64, requires_grad=True)
+            loss(z, torch.tensor([0])).backward()
+            slopes.append(-z.grad[0, 0].item())
+        assert (slopes[0] > slopes[1]) == larger
+
+
+def test_a_larger_tau_predicts_the_rarest_class_more_often():
+    """On two known Gaussians the linear model's optimum: the boundary moves towards the frequent class."""
+    g = torch.Generator().manual_seed(0)
+    target = torch.tensor([0] * 900 + [1] * 100)
+    x = torch.randn(1000, 1, generator=g, dtype=torch.float64) + 2.0 * target[:, None]
+    shares, boundaries = [], []
+    for tau in (0.0, 0.5, 1.0, 1.5):
+        w = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+        loss = LogitAdjustedLoss([900, 100], tau)
+        optimizer = torch.optim.LBFGS([w], max_iter=100, tolerance_grad=1e-12, tolerance_change=0)
+
+        def closure(w=w, loss=loss, optimizer=optimizer):
+            optimizer.zero_grad()
+            value = loss(torch.cat([0 * x, w[0] * x + w[1]], 1), target)
+            value.backward()
+            return value
+
+        optimizer.step(closure)
+        shares.append((w[0] * x + w[1] > 0).double().mean().item())
+        boundaries.append((-w[1] / w[0]).item())
+    assert shares == sorted(shares)
+    assert shares[0] < shares[-1]
+    assert boundaries[2] == pytest.approx(1.0, abs=0.1)  # tau 1: midway, the balanced optimum
+    assert boundaries[0] == pytest.approx(1.0 + math.log(9) / 2, abs=0.1)
 
 
 def test_class_balanced_saturates():

@@ -1,13 +1,17 @@
 """After training: ``fit(scores, target)`` on held-out rows, then ``(scores) -> scores``, at last labels.
 
 The order is: move to the wanted prior, calibrate, decide. Arrays are numpy, ``(N, C)`` or ``(N,)`` of the
-positive class. Nothing here imports torch.
+positive class. What changes a network, ``(model) -> model``, is loaded at its first use: nothing else here imports
+torch.
 """
+
+from typing import Any
 
 from metabalance.adjust.calibrate import Calibrator
 from metabalance.adjust.cost import parse_cost, read_cost_matrix
 from metabalance.adjust.logit_adjustment import PosthocLogitAdjustment
 from metabalance.adjust.prior import sampling_prior, shift_binary, shift_log_prior, shift_prior
+from metabalance.adjust.prior_threshold import prior_threshold
 from metabalance.adjust.threshold import (
     Decision,
     Threshold,
@@ -19,15 +23,41 @@ from metabalance.adjust.threshold import (
 __all__ = [
     "Calibrator",
     "Decision",
+    "NearestClassMean",
     "PosthocLogitAdjustment",
+    "ScaledLinear",
+    "ShiftedLogits",
     "Threshold",
     "choose_class_multipliers",
     "choose_decision",
+    "choose_tau",
     "choose_threshold",
+    "freeze_trunk",
     "parse_cost",
+    "prior_threshold",
     "read_cost_matrix",
     "sampling_prior",
     "shift_binary",
     "shift_log_prior",
+    "shift_logits",
     "shift_prior",
+    "tau_normalize",
 ]
+
+_IN_TORCH = {
+    "NearestClassMean": "ncm",
+    "ScaledLinear": "lws",
+    "ShiftedLogits": "in_network",
+    "choose_tau": "tau_norm",
+    "freeze_trunk": "crt",
+    "shift_logits": "in_network",
+    "tau_normalize": "tau_norm",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _IN_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_IN_TORCH[name]}"), name)

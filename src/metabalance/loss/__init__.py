@@ -5,16 +5,34 @@
 class the weights cancel out. A loss may have ``update(**report)``, which the engine calls after validation.
 """
 
+from metabalance.loss.arb import ARBLoss, attraction_repulsion
 from metabalance.loss.balanced_softmax import BalancedSoftmaxLoss
+from metabalance.loss.cdb import CDBLoss
 from metabalance.loss.class_balanced import ClassBalancedLoss
+from metabalance.loss.dice import DiceLoss, SelfAdjustingDiceLoss, flatten_tokens
 from metabalance.loss.focal import FocalLoss
+from metabalance.loss.label_aware_smoothing import LabelAwareSmoothingLoss
+from metabalance.loss.label_smoothing import ClassSmoothingLoss
+from metabalance.loss.ldam import CosineLinear, LDAMLoss
 from metabalance.loss.logit_adjustment import LogitAdjustedLoss
+from metabalance.loss.tversky import TverskyLoss
 from metabalance.loss.weighted import WeightedCrossEntropy
 
 __all__ = [
+    "ARBLoss",
     "BalancedSoftmaxLoss",
+    "CDBLoss",
     "ClassBalancedLoss",
+    "ClassSmoothingLoss",
+    "CosineLinear",
+    "DiceLoss",
     "FocalLoss",
+    "LDAMLoss",
+    "LabelAwareSmoothingLoss",
     "LogitAdjustedLoss",
+    "SelfAdjustingDiceLoss",
+    "TverskyLoss",
     "WeightedCrossEntropy",
+    "attraction_repulsion",
+    "flatten_tokens",
 ]

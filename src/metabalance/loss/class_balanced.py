@@ -10,7 +10,7 @@ from torch import Tensor
 
 from metabalance.counts import effective_number
 from metabalance.loss.base import ClassificationLoss
-from metabalance.loss.focal import focal_losses
+from metabalance.loss.focal import ACTIVATIONS, check_focal
 from metabalance.loss.weighted import as_class_weights, weight_of
 
 
@@ -24,6 +24,8 @@ class ClassBalancedLoss(ClassificationLoss):
         counts: Training counts ``(C,)`` of the whole data set, not of a batch.
         beta: In ``[0, 1]``; the paper tries .9, .99, .999 and .9999.
         gamma: 0 for cross-entropy, larger for the focal form.
+        activation: ``"softmax"``, or ``"sigmoid"``, with which the paper has its focal form; see
+            :class:`~metabalance.loss.FocalLoss`.
         reduction: ``"none"``, ``"mean"`` (over examples, as the authors' code) or ``"sum"``.
 
     The weights sum to the number of classes, as in the paper; a class without examples weighs 0 and is not
@@ -33,7 +35,7 @@ class ClassBalancedLoss(ClassificationLoss):
         logits ``(B, C)``, target ``(B,)`` -> ``(B,)`` or ``()``.
 
     Raises:
-        ValueError: ``beta`` outside ``[0, 1]``, a negative ``gamma``, or impossible counts.
+        ValueError: ``beta`` outside ``[0, 1]``, a negative ``gamma``, an unknown activation, or impossible counts.
 
     >>> ClassBalancedLoss([10, 1], beta=0.9).weight
     tensor([0.2662, 1.7338])
@@ -42,16 +44,20 @@ class ClassBalancedLoss(ClassificationLoss):
     weight: Tensor
 
     def __init__(
-        self, counts: Any, beta: float = 0.9999, gamma: float = 0.0, reduction: str = "mean"
+        self,
+        counts: Any,
+        beta: float = 0.9999,
+        gamma: float = 0.0,
+        activation: str = "softmax",
+        reduction: str = "mean",
     ) -> None:
         super().__init__(reduction)
-        if not gamma >= 0:
-            raise ValueError(f"gamma must be at least 0, but {gamma} was given")
-        self.gamma = gamma
+        check_focal(gamma, activation)
+        self.gamma, self.activation = gamma, activation
         self.register_buffer("weight", effective_weights(counts, beta))
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
-        losses = focal_losses(logits, target, self.gamma)
+        losses = ACTIVATIONS[self.activation](logits, target, self.gamma, False)
         return losses * weight_of(self.weight, logits, target, losses.dtype)
 
 

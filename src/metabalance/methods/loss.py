@@ -31,5 +31,43 @@ METHODS: tuple[Method, ...] = (
         "Adds the log class counts to the logits in training: logit adjustment with tau 1.", (papers.REN,),
         "metabalance.loss:BalancedSoftmaxLoss",
     ),
+    recipe(
+        "arb", "loss",
+        "Balances how strongly each class's vector is pulled by its own rows and pushed away by all others.",
+        (papers.XIE, papers.REN), "metabalance.loss:ARBLoss", "metabalance.loss:attraction_repulsion",
+        notes=("With the counts of the whole training set it is the balanced softmax.",),
+    ),
+    recipe(
+        "ldam", "loss", "Asks for a wider margin the rarer the class, between cosines of a head without bias.",
+        (papers.CAO,), "metabalance.loss:LDAMLoss", "metabalance.loss:CosineLinear",
+    ),
+    recipe(
+        "ldam_drw", "loss", "Margins by class size, and in the last part of training weights by class size too.",
+        (papers.CAO, papers.CUI), "metabalance.loss:LDAMLoss", "metabalance.optimize:DeferredReweighting",
+    ),
+    recipe(
+        "cdb", "loss", "Weights classes by how often the model still misses them on held-out rows.",
+        (papers.SINHA,), "metabalance.loss:CDBLoss",
+    ),
+    recipe(
+        "dice", "loss", "Minimises one minus a soft F1, in which easy negatives do not add up.",
+        (papers.LI_DICE, papers.MILLETARI), "metabalance.loss:SelfAdjustingDiceLoss", "metabalance.loss:DiceLoss",
+        "metabalance.loss:flatten_tokens",
+        notes=("Its scores are not probabilities: choose thresholds on held-out rows.",),
+    ),
+    Method(
+        "tversky", "loss", "A soft F1 loss in which false alarms and misses have prices of their own.",
+        (papers.SALEHI, papers.LI_DICE), ("metabalance.loss:TverskyLoss",),
+        notes=("Its scores are not probabilities: choose thresholds on held-out rows.",),
+    ),
+    recipe(
+        "class_smoothing", "loss", "Smooths the labels of a class the more, the rarer it is.",
+        (papers.SHWARTZ_ZIV,), "metabalance.loss:ClassSmoothingLoss",
+    ),
+    recipe(
+        "label_aware_smoothing", "loss", "Smooths the labels of a class the more, the larger it is.",
+        (papers.ZHONG,), "metabalance.loss:LabelAwareSmoothingLoss",
+        notes=("The paper has it in a second stage, after mixup; the recipe is the loss alone.",),
+    ),
 )
 # fmt: on

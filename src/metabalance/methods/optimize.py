@@ -16,5 +16,48 @@ METHODS: tuple[Method, ...] = (
             "Not the method of the same name for multi-task recommendation.",
         ),
     ),
+    recipe(
+        "sam", "optimize", "Steps by the gradient at the worst point nearby, so that minima come out flat.",
+        (papers.FORET,), "metabalance.optimize:SAM", "metabalance.optimize:perturbed",
+    ),
+    recipe(
+        "asam", "optimize", "Sharpness-aware minimisation in a neighbourhood measured relative to each weight.",
+        (papers.KWON, papers.FORET), "metabalance.optimize:SAM",
+    ),
+    recipe(
+        "sam_a", "optimize",
+        "Sharpness-aware minimisation that seeks the worst point for the rare classes above all.",
+        (papers.SHWARTZ_ZIV, papers.FORET), "metabalance.optimize:AsymmetricSAM",
+        notes=("The mode per_class_radius is a reading of the paper's words, not its code.",),
+    ),
+    recipe(
+        "drw", "optimize", "Gives rare classes their weight only in the last part of training.",
+        (papers.CAO, papers.CUI), "metabalance.optimize:DeferredReweighting",
+    ),
+    recipe(
+        "drs", "optimize", "Turns to class-balanced batches only in the last part of training.", (papers.CAO,),
+        "metabalance.optimize:DeferredSampler",
+    ),
+    recipe(
+        "two_phase", "optimize",
+        "Trains on re-sampled data, then the last layer alone on all data as they come.", (papers.BUDA,),
+    ),
+    recipe(
+        "adversarial", "optimize", "Trains on the worst neighbours of each row instead of the row itself.",
+        (papers.MADRY,), "metabalance.optimize:PGDAttack", "metabalance.optimize:AdversarialStep",
+        modality="numeric",
+    ),
+    recipe(
+        "srat", "optimize",
+        "Adversarial training with deferred class weights, in features in which classes are driven apart.",
+        (papers.WANG_W, papers.MADRY, papers.CAO), "metabalance.optimize:AdversarialStep",
+        "metabalance.represent:SeparationLoss", modality="numeric",
+        notes=("After the paper's description: the authors published no code, and several amounts are ours.",),
+    ),
+    recipe(
+        "simplified", "optimize",
+        "Ordinary training with small batches, augmentation, label smoothing and asymmetric SAM.",
+        (papers.SHWARTZ_ZIV,), "metabalance.optimize:AsymmetricSAM",
+    ),
 )
 # fmt: on

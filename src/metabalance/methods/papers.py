@@ -148,6 +148,40 @@ KIM = Paper(
     "IEEE/CVF Conference on Computer Vision and Pattern Recognition", arxiv="2004.00431",
     doi="10.1109/CVPR42600.2020.01391",
 )
+XIE = Paper(
+    "xie2023neural", "Neural Collapse Inspired Attraction-Repulsion-Balanced Loss for Imbalanced Learning",
+    ("Liang Xie", "Yibo Yang", "Deng Cai", "Xiaofei He"), 2023, "Neurocomputing", "article", "527", "60-70",
+    "2204.08735", "10.1016/j.neucom.2023.01.023",
+)
+SINHA = Paper(
+    "sinha2020class", "Class-Wise Difficulty-Balanced Loss for Solving Class-Imbalance",
+    ("Saptarshi Sinha", "Hiroki Ohashi", "Katsuyuki Nakamura"), 2020, "Asian Conference on Computer Vision",
+    arxiv="2010.01824",
+)
+LI_DICE = Paper(
+    "li2020dice", "Dice Loss for Data-imbalanced NLP Tasks",
+    ("Xiaoya Li", "Xiaofei Sun", "Yuxian Meng", "Junjun Liang", "Fei Wu", "Jiwei Li"), 2020,
+    "Annual Meeting of the Association for Computational Linguistics", pages="465-476", arxiv="1911.02855",
+    doi="10.18653/v1/2020.acl-main.45",
+)
+MILLETARI = Paper(
+    "milletari2016v",
+    "V-Net: Fully Convolutional Neural Networks for Volumetric Medical Image Segmentation",
+    ("Fausto Milletari", "Nassir Navab", "Seyed-Ahmad Ahmadi"), 2016, "International Conference on 3D Vision",
+    pages="565-571", arxiv="1606.04797", doi="10.1109/3DV.2016.79",
+)
+SALEHI = Paper(
+    "salehi2017tversky",
+    "Tversky Loss Function for Image Segmentation Using 3D Fully Convolutional Deep Networks",
+    ("Seyed Sadegh Mohseni Salehi", "Deniz Erdogmus", "Ali Gholipour"), 2017,
+    "International Workshop on Machine Learning in Medical Imaging", pages="379-387", arxiv="1706.05721",
+    doi="10.1007/978-3-319-67389-9_44",
+)
+ZHONG = Paper(
+    "zhong2021improving", "Improving Calibration for Long-Tailed Recognition",
+    ("Zhisheng Zhong", "Jiequan Cui", "Shu Liu", "Jiaya Jia"), 2021,
+    "IEEE/CVF Conference on Computer Vision and Pattern Recognition", pages="16489-16498", arxiv="2104.00466",
+)
 BANSAL = Paper(
     "bansal2021metabalance", "MetaBalance: High-Performance Neural Networks for Class-Imbalanced Data",
     (
@@ -155,6 +189,20 @@ BANSAL = Paper(
         "Tom Goldstein",
     ),
     2021, "arXiv preprint", "misc", arxiv="2106.09643",
+)
+FORET = Paper(
+    "foret2021sharpness", "Sharpness-Aware Minimization for Efficiently Improving Generalization",
+    ("Pierre Foret", "Ariel Kleiner", "Hossein Mobahi", "Behnam Neyshabur"), 2021, ICLR, arxiv="2010.01412",
+)
+KWON = Paper(
+    "kwon2021asam",
+    "ASAM: Adaptive Sharpness-Aware Minimization for Scale-Invariant Learning of Deep Neural Networks",
+    ("Jungmin Kwon", "Jeongseop Kim", "Hyunseo Park", "In Kwon Choi"), 2021, ICML, arxiv="2102.11600",
+)
+MADRY = Paper(
+    "madry2018towards", "Towards Deep Learning Models Resistant to Adversarial Attacks",
+    ("Aleksander Madry", "Aleksandar Makelov", "Ludwig Schmidt", "Dimitris Tsipras", "Adrian Vladu"), 2018, ICLR,
+    arxiv="1706.06083",
 )
 SAERENS = Paper(
     "saerens2002adjusting",
@@ -214,6 +262,101 @@ MCNEMAR = Paper(
     "mcnemar1947note",
     "Note on the Sampling Error of the Difference Between Correlated Proportions or Percentages",
     ("Quinn McNemar",), 1947, "Psychometrika", "article", "12", "153-157", doi="10.1007/BF02295996",
+)
+KHOSLA = Paper(
+    "khosla2020supervised", "Supervised Contrastive Learning",
+    (
+        "Prannay Khosla", "Piotr Teterwak", "Chen Wang", "Aaron Sarna", "Yonglong Tian", "Phillip Isola",
+        "Aaron Maschinot", "Ce Liu", "Dilip Krishnan",
+    ),
+    2020, NEURIPS, volume="33", arxiv="2004.11362",
+)
+ZHU = Paper(
+    "zhu2022balanced", "Balanced Contrastive Learning for Long-Tailed Visual Recognition",
+    ("Jianggang Zhu", "Zheng Wang", "Jingjing Chen", "Yi-Ping Phoebe Chen", "Yu-Gang Jiang"), 2022,
+    "IEEE/CVF Conference on Computer Vision and Pattern Recognition", pages="6908-6917", arxiv="2207.09052",
+)
+WANG_W = Paper(
+    "wang2021imbalanced", "Imbalanced Adversarial Training with Reweighting",
+    (
+        "Wentao Wang", "Han Xu", "Xiaorui Liu", "Yaxin Li", "Bhavani Thuraisingham", "Jiliang Tang",
+    ),
+    2021, "arXiv preprint", "misc", arxiv="2107.13639",
+)
+BARDES = Paper(
+    "bardes2022vicreg",
+    "VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised Learning",
+    ("Adrien Bardes", "Jean Ponce", "Yann LeCun"), 2022, ICLR, arxiv="2105.04906",
+)
+CHEN_T = Paper(
+    "chen2020simple", "A Simple Framework for Contrastive Learning of Visual Representations",
+    ("Ting Chen", "Simon Kornblith", "Mohammad Norouzi", "Geoffrey Hinton"), 2020, ICML, arxiv="2002.05709",
+)
+YANG = Paper(
+    "yang2020rethinking", "Rethinking the Value of Labels for Improving Class-Imbalanced Learning",
+    ("Yuzhe Yang", "Zhi Xu"), 2020, NEURIPS, volume="33", arxiv="2006.07529",
+)
+GIDARIS = Paper(
+    "gidaris2018unsupervised", "Unsupervised Representation Learning by Predicting Image Rotations",
+    ("Spyros Gidaris", "Praveer Singh", "Nikos Komodakis"), 2018, ICLR, arxiv="1803.07728",
+)
+HE_K = Paper(
+    "he2020momentum", "Momentum Contrast for Unsupervised Visual Representation Learning",
+    ("Kaiming He", "Haoqi Fan", "Yuxin Wu", "Saining Xie", "Ross Girshick"), 2020,
+    "IEEE/CVF Conference on Computer Vision and Pattern Recognition", arxiv="1911.05722",
+)
+CHEN_X = Paper(
+    "chen2020improved", "Improved Baselines with Momentum Contrastive Learning",
+    ("Xinlei Chen", "Haoqi Fan", "Ross Girshick", "Kaiming He"), 2020, "arXiv preprint", "misc",
+    arxiv="2003.04297",
+)
+BAHRI = Paper(
+    "bahri2022scarf", "SCARF: Self-Supervised Contrastive Learning Using Random Feature Corruption",
+    ("Dara Bahri", "Heinrich Jiang", "Yi Tay", "Donald Metzler"), 2022, ICLR, arxiv="2106.15147",
+)
+REN_2018 = Paper(
+    "ren2018learning", "Learning to Reweight Examples for Robust Deep Learning",
+    ("Mengye Ren", "Wenyuan Zeng", "Bin Yang", "Raquel Urtasun"), 2018, ICML, volume="80",
+    pages="4334-4343", arxiv="1803.09050",
+)
+SHU = Paper(
+    "shu2019meta", "Meta-Weight-Net: Learning an Explicit Mapping For Sample Weighting",
+    (
+        "Jun Shu", "Qi Xie", "Lixuan Yi", "Qian Zhao", "Sanping Zhou", "Zongben Xu", "Deyu Meng",
+    ),
+    2019, NEURIPS, volume="32", arxiv="1902.07379",
+)
+SHU_2023 = Paper(
+    "shu2023cmw",
+    "CMW-Net: Learning a Class-Aware Sample Weighting Mapping for Robust Deep Learning",
+    ("Jun Shu", "Xiang Yuan", "Deyu Meng", "Zongben Xu"), 2023,
+    "IEEE Transactions on Pattern Analysis and Machine Intelligence", "article", "45", "11521-11539",
+    "2202.05613", "10.1109/TPAMI.2023.3271451",
+)
+CAO = Paper(
+    "cao2019learning", "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss",
+    ("Kaidi Cao", "Colin Wei", "Adrien Gaidon", "Nikos Arechiga", "Tengyu Ma"), 2019, NEURIPS, volume="32",
+    arxiv="1906.07413",
+)
+SHWARTZ_ZIV = Paper(
+    "shwartz-ziv2023simplifying", "Simplifying Neural Network Training Under Class Imbalance",
+    ("Ravid Shwartz-Ziv", "Micah Goldblum", "Yucen Lily Li", "C. Bayan Bruss", "Andrew Gordon Wilson"), 2023,
+    NEURIPS, volume="36", arxiv="2312.02517",
+)
+CUTURI = Paper(
+    "cuturi2013sinkhorn", "Sinkhorn Distances: Lightspeed Computation of Optimal Transport",
+    ("Marco Cuturi",), 2013, NEURIPS, volume="26", arxiv="1306.0895",
+)
+GUO_OT = Paper(
+    "guo2022learning",
+    "Learning to Re-Weight Examples with Optimal Transport for Imbalanced Classification",
+    ("Dandan Guo", "Zhuo Li", "Meixi Zheng", "He Zhao", "Mingyuan Zhou", "Hongyuan Zha"), 2022,
+    NEURIPS, volume="35", arxiv="2208.02951",
+)
+JIANG = Paper(
+    "jiang2022delving", "Delving into Sample Loss Curve to Embrace Noisy and Imbalanced Data",
+    ("Shenwang Jiang", "Jianan Li", "Ying Wang", "Bo Huang", "Zhang Zhang", "Tingfa Xu"), 2022,
+    "AAAI Conference on Artificial Intelligence", volume="36", arxiv="2201.00849",
 )
 # fmt: on
 

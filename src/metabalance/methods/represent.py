@@ -1,9 +1,49 @@
 """Where examples land in the space of features: the methods of this stage, in the order in which they are listed."""
 
-from metabalance.methods.base import Method
+from metabalance.methods import papers
+from metabalance.methods.base import Method, recipe
 
 __all__ = ["METHODS"]
 
 # fmt: off
-METHODS: tuple[Method, ...] = ()
+METHODS: tuple[Method, ...] = (
+    recipe(
+        "supcon", "represent", "Pulls rows of one class together and pushes all others away.", (papers.KHOSLA,),
+        "metabalance.represent:SupConLoss",
+    ),
+    recipe(
+        "balanced_supcon", "represent",
+        "Contrasts rows so that every class pushes as hard as any other, however many rows a batch holds of it.",
+        (papers.ZHU,), "metabalance.represent:BalancedSupConLoss",
+        notes=("Prototypes are free parameters, the authors' come from the classifier's weights.",),
+    ),
+    Method(
+        "separation", "represent", "Drives the classes apart in the features of adversarial examples.",
+        (papers.WANG_W, papers.KHOSLA), ("metabalance.represent:SeparationLoss",),
+        notes=("The authors published no code: the form of the loss and its temperature are unconfirmed.",),
+    ),
+    recipe(
+        "joint_ssl", "represent", "Trains on labels and, from the start, on two views of a row that should agree.",
+        (papers.SHWARTZ_ZIV, papers.BARDES, papers.CHEN_T), "metabalance.represent:VICRegLoss",
+        "metabalance.represent:NTXentLoss",
+        notes=("Which self-supervised loss the paper adds, and with what coefficient, is unconfirmed.",),
+    ),
+    recipe(
+        "rotation_pretraining", "represent", "Learns to tell how an image was rotated before it sees a label.",
+        (papers.YANG, papers.GIDARIS), "metabalance.represent:RotationTransform",
+        "metabalance.represent:rotate_batch", notes=("For images only.",),
+    ),
+    recipe(
+        "moco_pretraining", "represent",
+        "Learns to find a row's other view among thousands before it sees a label.",
+        (papers.YANG, papers.HE_K, papers.CHEN_X, papers.BAHRI), "metabalance.represent:MoCoStep",
+        notes=("On tables a view is a row with some values replaced by other rows'.",),
+    ),
+    recipe(
+        "self_training", "represent",
+        "Lets a first network label unlabelled rows and trains a second on all of them.", (papers.YANG,),
+        "metabalance.represent:pseudo_labels",
+        notes=("Needs unlabelled rows, and does harm if they are of other classes.",),
+    ),
+)
 # fmt: on

@@ -2,16 +2,14 @@
 
 from collections.abc import Callable
 from copy import deepcopy
-from typing import Any
 
 from scipy.special import betainc
 from torch import Tensor, nn
 
 from metabalance.counts import class_counts, class_priors
 from metabalance.data.cycle import Cycle
-from metabalance.data.transformed import Transformed
 from metabalance.engine import Objective
-from metabalance.recipes.base import Plan, class_factor, single_phase, steps_per_epoch
+from metabalance.recipes.base import Mixed, Plan, class_factor, single_phase, steps_per_epoch
 from metabalance.sample import (
     RESAMPLERS,
     CutMix,
@@ -23,7 +21,6 @@ from metabalance.sample import (
     Remix,
     UnderSampler,
 )
-from metabalance.sample.mixup import shares
 from metabalance.steps import TransformStep
 from metabalance.streams import Task, stream
 
@@ -41,12 +38,22 @@ __all__ = [
 
 
 def oversample(task: Task, ratio: float = 1.0) -> Plan:
-    """Random over-sampling of every class to the size of the largest, or to a part of it."""
+    """Random over-sampling of every class to the size of the largest, or to a part of it.
+
+    Args:
+        task: The training part.
+        ratio: The share of the largest class that every class is brought to; 1 makes all equal.
+    """
     return single_phase(task, OverSampler(task.target, ratio=ratio, seed=task.seed))
 
 
 def undersample(task: Task, ratio: float = 1.0) -> Plan:
-    """Random under-sampling, a fresh subset at each pass: the smallest class is then ``ratio`` of each."""
+    """Random under-sampling of every class to the size of the smallest, a fresh subset at each pass.
+
+    Args:
+        task: The training part.
+        ratio: The smallest class's share of the largest afterwards; 1 makes all equal.
+    """
     return single_phase(task, UnderSampler(task.target, ratio=ratio, seed=task.seed))
 
 
@@ -135,25 +142,10 @@ def m2m(
     return single_phase(task, share=defer, then=translating)
 
 
-class _Mixed(Transformed):
-    """Mixes labels that carry their example's weight: what is mixed then weighs what its parts weigh."""
-
-    def __init__(self, loader: Any, transform: Callable, num_classes: int, seed: int) -> None:
-        super().__init__(loader, transform, seed)
-        self.num_classes = num_classes
-
-    def apply(self, batch: tuple[Tensor, ...], epoch: int, position: int) -> tuple[Tensor, ...]:
-        inputs, target, *weight = batch
-        label = shares(target, self.num_classes, inputs)
-        return super().apply((inputs, label * weight[0][:, None] if weight else label), epoch, position)
-
-
 def _mixing(task: Task, transform: Callable, prior: Tensor | None = None) -> Plan:
     loader, natural, notes = stream(task, "natural")
-    # Another seed than the augmentation's: both count the same batches.
-    mixed = _Mixed(loader, transform, task.num_classes, task.seed + 2**32)
     return Plan(
-        loader=Cycle(mixed, steps_per_epoch(task)),
+        loader=Cycle(Mixed(loader, transform, task), steps_per_epoch(task)),
         objective=Objective(nn.CrossEntropyLoss(reduction="none")),
         training_prior=natural if prior is None else prior,
         notes=notes,

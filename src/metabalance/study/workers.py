@@ -83,7 +83,7 @@ def _serve(pipe: Connection) -> None:
             except MemoryError:
                 reply = ("failed", None, "out of memory")
             except Exception as error:
-                reply = ("failed", None, _sentence(error))
+                reply = ("failed", None, sentence(error))
             pipe.send(reply)
 
 
@@ -95,7 +95,8 @@ def _leave_with_parent() -> None:
     os._exit(1)
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
+    """An exception in one line; a ValueError speaks for itself."""
     text = " ".join(str(error).split())[:400] or "no message"
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
 

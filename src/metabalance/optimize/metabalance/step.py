@@ -3,13 +3,12 @@
 Bansal et al., "MetaBalance", 2021, arXiv 2106.09643.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor, nn
 
-from metabalance.bilevel import Objective, unwrap
-from metabalance.optimize.metabalance.update import MetaBalance, to_device
+from metabalance.bilevel import Objective, Stream, to_device, unwrap
+from metabalance.optimize.metabalance.update import MetaBalance
 
 __all__ = ["MetaBalanceStep"]
 
@@ -51,7 +50,7 @@ class MetaBalanceStep:
         self._pending: dict[str, Any] | None = None
         grouped = outer_loader is not None and _is_loaders(outer_loader)
         loaders = outer_loader if grouped else [inner_loader if outer_loader is None else outer_loader]
-        self._streams = [_Stream(loader) for loader in loaders]
+        self._streams = [Stream(loader) for loader in loaders]
         self._grouped = grouped
 
     def __call__(self, model: nn.Module, batch: Any, objective: Objective, optimizer: Any) -> Tensor:
@@ -86,57 +85,6 @@ class MetaBalanceStep:
         elif self.trainer.model is not unwrap(model) or self.trainer.optimizer is not optimizer:
             raise ValueError("this MetaBalanceStep already trains another model; make a new one for each fit")
         return self.trainer
-
-
-class _Stream:
-    """Batches without end: passes over a loader, each with its own epoch number."""
-
-    def __init__(self, loader: Any) -> None:
-        self.loader = loader
-        self.epoch = 0
-        self.taken = 0  # batches of this epoch
-        self._iterator: Iterator | None = None
-
-    def draw(self) -> Any:
-        if self._iterator is None:
-            self._start()
-        batch = next(self._iterator, None)  # type: ignore[arg-type]
-        if batch is None:
-            self.epoch += 1
-            self._start()
-            batch = next(self._iterator, None)  # type: ignore[arg-type]
-        if batch is None:
-            raise ValueError("a loader of MetaBalanceStep gives no batch: its sampler or data set is empty")
-        self.taken += 1
-        return batch
-
-    def _start(self) -> None:
-        # BatchLoader has set_epoch itself; of a DataLoader it is the sampler's.
-        owner = self.loader if hasattr(self.loader, "set_epoch") else getattr(self.loader, "sampler", None)
-        if owner is not None and hasattr(owner, "set_epoch"):
-            owner.set_epoch(self.epoch)
-        self._iterator = iter(self.loader)
-        self.taken = 0
-
-    def state_dict(self) -> dict[str, Any]:
-        own = self.loader.state_dict() if hasattr(self.loader, "state_dict") else None
-        return {
-            "epoch": self.epoch,
-            "taken": self.taken,
-            "started": self._iterator is not None,
-            "loader": own,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.epoch = state["epoch"]
-        if state["loader"] is not None:
-            self.loader.load_state_dict(state["loader"])
-            self._iterator = iter(self.loader) if state["started"] else None
-        elif state["started"]:
-            # A plain loader has no memory: its epoch is begun again and the batches already used are skipped.
-            self._start()
-            for _ in range(state["taken"]):
-                self.draw()
 
 
 def _is_loaders(value: Any) -> bool:

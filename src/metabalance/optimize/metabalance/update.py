@@ -21,6 +21,7 @@ from metabalance.bilevel import (
     gradient,
     hypergradient,
     looking_ahead,
+    to_device,
     trainable,
     unwrap,
     why_not_stackable,
@@ -272,8 +273,3 @@ def _is_groups(value: Any) -> bool:
 def _shapes(pair: Any) -> Any:
     leaves, structure = tree_flatten(pair)
     return structure, [(leaf.shape, leaf.dtype, leaf.device) for leaf in leaves]
-
-
-def to_device(batch: Any, device: torch.device) -> Any:
-    """The same tuples, lists and dictionaries, with their tensors on the device."""
-    return tree_map(lambda leaf: leaf.to(device) if isinstance(leaf, Tensor) else leaf, batch)

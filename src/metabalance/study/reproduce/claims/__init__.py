@@ -1,0 +1,62 @@
+"""The claims that can be run, a file each; the order is that of the listing."""
+
+from metabalance.study.reproduce.base import Claim
+from metabalance.study.reproduce.claims import (
+    arb,
+    balanced_softmax,
+    cdb,
+    class_balanced,
+    class_smoothing,
+    cmw_net,
+    curve_net,
+    decoupling,
+    dice,
+    focal,
+    joint_ssl,
+    ldam_drw,
+    learning_to_reweight,
+    logit_adjustment,
+    m2m,
+    meta_weight_net,
+    metabalance,
+    ot,
+    remix,
+    sam_a,
+    simplified,
+    srat,
+    supcon,
+    systematic_study,
+    value_of_labels,
+)
+
+__all__ = ["CLAIMS"]
+
+_MODULES = (
+    metabalance,
+    focal,
+    class_balanced,
+    ldam_drw,
+    logit_adjustment,
+    balanced_softmax,
+    arb,
+    cdb,
+    dice,
+    class_smoothing,
+    meta_weight_net,
+    cmw_net,
+    learning_to_reweight,
+    curve_net,
+    ot,
+    systematic_study,
+    m2m,
+    remix,
+    supcon,
+    joint_ssl,
+    value_of_labels,
+    sam_a,
+    simplified,
+    srat,
+    decoupling,
+)
+
+CLAIMS: dict[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _MODULES}

@@ -1,0 +1,125 @@
+"""What ``metabalance reproduce`` does, with the terminal as its only reader."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from metabalance.data.errors import DataError
+from metabalance.methods import get_method, nearest
+from metabalance.study.reproduce.base import Claim
+from metabalance.study.reproduce.claims import CLAIMS
+from metabalance.study.reproduce.images import is_there
+from metabalance.study.workers import default_workers
+
+ALL = "all"
+
+
+def reproduce_command(
+    *, name: str | None, full: bool, seeds: int | None, workers: int | None, data: Path | None, out: Path
+) -> None:  # fmt: skip
+    """Lists the claims, or runs one or all of them; the verdict is printed and is no failure."""
+    folder = data or (Path(os.environ["METABALANCE_DATA"]) if os.environ.get("METABALANCE_DATA") else None)
+    if data is not None and not data.is_dir():
+        raise DataError(f"{data} is no folder; --data names the folder of the images")
+    console = Console()
+    if name is None:
+        list_claims(console, folder)
+        return
+    chosen = list(CLAIMS.values()) if name == ALL else [find(name)]
+    failed = []
+    for claim in chosen:
+        try:
+            run_one(console, claim, folder, full, seeds, workers, out)
+        except DataError as error:
+            if name != ALL:
+                raise
+            failed.append(claim.name)
+            console.print(f"[yellow]{escape(str(error.args[0]))}[/]", soft_wrap=True, highlight=False)
+    if failed:
+        raise DataError(
+            f"{len(failed)} of {len(chosen)} claims could not be judged: {', '.join(failed)}; the reasons are above"
+        )
+
+
+def find(name: str) -> Claim:
+    """The claim of that name."""
+    if name not in CLAIMS:
+        near = nearest(name, CLAIMS)
+        hint = f"did you mean {' or '.join(near)}?" if near else "`metabalance reproduce` lists them all"
+        raise DataError(f"the claim {name!r} is unknown; {hint}")
+    return CLAIMS[name]
+
+
+def list_claims(console: Console, folder: Path | None) -> None:
+    """Every claim, its paper, and what it would run on here."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("claim", "paper", "what the paper says", "figures", "runs on"):
+        table.add_column(column, overflow="fold")
+    for claim in CLAIMS.values():
+        wanted = list(dict.fromkeys(s.data.images for s in claim.small.values()))
+        ready = all(is_there(images, folder) for images in wanted)
+        where = (
+            ", ".join(wanted) if ready else "digits" if claim.fallback else f"{', '.join(wanted)} (not there)"
+        )
+        table.add_row(
+            claim.name,
+            get_method(claim.paper).papers[0].short,
+            claim.statement,
+            claim.published.status,
+            where,
+        )
+    console.print(table)
+
+
+def run_one(
+    console: Console,
+    claim: Claim,
+    folder: Path | None,
+    full: bool,
+    seeds: int | None,
+    workers: int | None,
+    out: Path,
+) -> dict[str, Any]:
+    """Runs a claim under a progress bar and prints its result."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    from metabalance.study.reproduce.page import show
+    from metabalance.study.reproduce.run import Progress, reproduce
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[eta]}"),
+    )
+    with Bar(*columns, console=console, transient=True) as bar:
+        line = bar.add_task(escape(claim.name), total=None, eta="")
+
+        def report(p: Progress) -> None:
+            eta = "" if p.eta is None else f"{p.eta:.0f} s to go"
+            bar.update(line, completed=p.done, total=p.total, eta=eta)
+            if p.status == "stored" and p.done:
+                console.print(f"{p.done} of {p.total} fits were finished before.", highlight=False)
+
+        result = reproduce(
+            claim,
+            out,
+            data=folder,
+            full=full,
+            seeds=seeds,
+            workers=workers or default_workers(),
+            report=report,
+        )
+    show(console, result)
+    console.print(
+        f"\nWritten: {escape(str(out / claim.name))}{'-full' if full else ''}.json and .md",
+        soft_wrap=True, highlight=False,
+    )  # fmt: skip
+    return result

@@ -1,0 +1,132 @@
+"""A result for people: Markdown for a page, and the same on the terminal."""
+
+from typing import Any
+
+from metabalance.methods import get_method
+
+__all__ = ["as_markdown", "show"]
+
+TITLES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "roc_auc": "ROC-AUC, mean of one against rest",
+    "average_precision": "average precision",
+    "f1": "F1",
+    "log_loss": "log-loss",
+    "ece": "calibration error",
+    "many": "many",
+    "medium": "medium",
+    "few": "few",
+    "gap": "many minus few",
+    "worst": "worst class",
+    "robust": "robust balanced accuracy",
+    "robust_few": "robust, few",
+}
+
+
+def number(found: dict[str, Any], sign: bool = False) -> str:
+    """A value with its interval.
+
+    >>> number({"value": 0.51234, "low": 0.5, "high": 0.52, "reason": ""})
+    '0.512 [0.500, 0.520]'
+    """
+    value = found["value"]
+    if value is None or value != value:
+        return "-"
+    form = f"{'+' if sign else ''}.{4 if sign and abs(value) < 0.01 else 3}f"
+    if found["low"] is None or found["low"] != found["low"]:
+        return format(value, form)
+    return f"{value:{form}} [{found['low']:{form}}, {found['high']:{form}}]"
+
+
+def describe(condition: dict[str, Any]) -> str:
+    """A set-up in one line.
+
+    The counts are those of the first seed.
+    """
+    d, t = condition["data"], condition["training"]
+    rows = "all test images" if d["test"] is None else f"{d['test']} test images per class"
+    counts = ", ".join(map(str, sorted(condition["counts"], reverse=True)))
+    extra = f", {d['noise']:.0%} of the training labels wrong" if d["noise"] else ""
+    extra += f", attacked within {condition['attack']:g}" if condition["attack"] else ""
+    return (
+        f"{d['images']}, {d['profile'].replace('_', ' ')}, training counts {counts}; {d['validation']} validation "
+        f"images per class; {rows}; {t['module']}, {t['epochs']} epochs of batches of {t['batch_size']}, "
+        f"{t['optimizer']}, learning rate {t['lr']:g}{extra}"
+    )
+
+
+def contrast_lines(result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """``(statement, condition, difference, verdict)`` of each contrast."""
+    lines = []
+    for c in result["contrasts"]:
+        unit = TITLES.get(c["metric"], c["metric"])
+        bound = f", within {c['margin']:g}" if c["margin"] else ""
+        lines.append(
+            (f"{c['says']} ({unit}{bound})", c["condition"], number(c["interval"], sign=True), c["verdict"])
+        )
+    return lines
+
+
+def as_markdown(result: dict[str, Any]) -> str:
+    """A section of a results page."""
+    method, published = get_method(result["paper"]), result["published"]
+    paper = method.papers[0]
+    cite = f"[{paper.short}]({paper.url})" if paper.url else paper.short
+    command = f"metabalance reproduce {result['name']}{' --full' if result['full'] else ''} --seeds {result['seeds']}"
+    lines = [
+        f"## {result['name']}" + (f": {result['verdict']}" if not result["parts"] else ""),
+        "",
+        *(f"- {part}: **{verdict}**" for part, verdict in result["parts"].items()),
+        *([""] if result["parts"] else []),
+        f"{cite}, {paper.title}: {result['statement']}",
+        "",
+        f"- Published ({published['status']}; {published['source']}): {published['figures']} Set-up: {published['setup']}",
+        *(f"- Here, {name}: {describe(setup)}." for name, setup in result["conditions"].items()),
+        f"- {result['seeds']} seeds; `{command}`.",
+        *(f"- {note}" for note in result["notes"]),
+        "",
+        "| condition | arm | " + " | ".join(TITLES.get(m, m) for m in result["shown"]) + " | s/fit |",
+        "|---" * (len(result["shown"]) + 3) + "|",
+    ]
+    for row in result["table"]:
+        cells = " | ".join(number(row[m]) for m in result["shown"])
+        lines.append(f"| {row['condition']} | {row['arm']} | {cells} | {row['seconds']:.1f} |")
+    lines += ["", "| the claim says | condition | difference | verdict |", "|---|---|---|---|"]
+    lines += [f"| {' | '.join(cells)} |" for cells in contrast_lines(result)]
+    return "\n".join(lines) + "\n"
+
+
+def show(console: Any, result: dict[str, Any]) -> None:
+    """Prints a result."""
+    from rich.table import Table
+
+    method, published = get_method(result["paper"]), result["published"]
+    print_ = lambda text, **how: console.print(text, highlight=False, markup=False, **how)  # noqa: E731
+    print_(f"\n{result['name']}  ({method.papers[0].short})", style="bold")
+    print_(f"Claim      {result['statement']}")
+    print_(
+        f"Published  {published['figures']} Set-up: {published['setup']} [{published['status']}; {published['source']}]"
+    )
+    if result["fallback"]:
+        print_("Note       the images are not there; digits that ship with scikit-learn stand in.")
+    for name, setup in result["conditions"].items():
+        print_(f"Here       {name}: {describe(setup)}; {result['seeds']} seeds")
+    table = Table(box=None, pad_edge=False)
+    for column in ("condition", "arm", *(TITLES.get(m, m) for m in result["shown"])):
+        table.add_column(column, overflow="fold")
+    for row in result["table"]:
+        table.add_row(row["condition"], row["arm"], *(number(row[m]) for m in result["shown"]))
+    console.print(table)
+    table = Table(box=None, pad_edge=False)
+    for column in ("the claim says", "condition", "difference", "verdict"):
+        table.add_column(column, overflow="fold")
+    for cells in contrast_lines(result):
+        table.add_row(*cells)
+    console.print(table)
+    for note in result["notes"]:
+        print_(f"Note       {note}")
+    for part, verdict in result["parts"].items():
+        print_(f"{part}: {verdict}", style="bold")
+    if not result["parts"]:
+        print_(f"Verdict    {result['verdict']}", style="bold")
