@@ -112,6 +112,7 @@ NO_EXACT_PRIOR = {
     "drw": "changes during training, which is not run here",
     "progressive": "changes during training, which is not run here",
     "drs": "changes during training, which is not run here",
+    "learning_to_reweight": "its weights are the step's, not the objective's",
     "srat": "needs features",
     "supcon": "needs features",
     "balanced_supcon": "needs features",
