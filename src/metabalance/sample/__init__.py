@@ -15,7 +15,7 @@ from metabalance.sample.base import IndexSampler
 from metabalance.sample.cutmix import CutMix
 from metabalance.sample.m2m import MajorToMinor
 from metabalance.sample.mixup import Mixup
-from metabalance.sample.nearest import nearest
+from metabalance.sample.neighbours import nearest
 from metabalance.sample.over import OverSampler
 from metabalance.sample.power import PowerSampler
 from metabalance.sample.progressive import ProgressiveSampler

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metabalance.sample.nearest import nearest
+from metabalance.sample.neighbours import nearest
 from metabalance.sample.smote import resampled
 
 __all__ = ["ADASYN", "allocation"]

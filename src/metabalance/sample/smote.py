@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from metabalance.sample.base import BLOCK, fresh
-from metabalance.sample.nearest import nearest
+from metabalance.sample.neighbours import nearest
 
 __all__ = ["SMOTE", "interpolate", "target_sizes"]
 

@@ -17,8 +17,8 @@ def nearest(points: Tensor, k: int, rows: Tensor | None = None) -> Tensor:
     """The k nearest other points of some points, by Euclidean distance; in its order up to rounding.
 
     Distances are computed in float32, by one matrix product per block. Where the gap between the last neighbour
-    and the next point is within the rounding, the row is searched once more in float64. Memory beside the points
-    is bounded, whatever N.
+    and the next point is within the rounding, the row is searched once more in float64. That takes copies of the
+    points and a block of 16 MiB, never a distance for every pair.
 
     Args:
         points: Finite numbers ``(N, D)``.
