@@ -26,7 +26,7 @@ from metabalance.sample import (
     resample,
 )
 
-__all__ = ["STREAMS", "Task", "sampled_prior", "stream"]
+__all__ = ["STREAMS", "Task", "stream"]
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def stream(
     same_rows = sampler is not None
     if sampler is not None:
         x, y, weight = task.inputs, task.target, task.weight
-        prior = task.prior if balancing == "natural" else sampled_prior(task, sampler)
+        prior = task.prior if balancing == "natural" else _sampled_prior(task, sampler)
         sampler = None if balancing == "natural" and size >= len(y) else sampler
     elif isinstance(balancing, str) and balancing in RESAMPLERS:
         x, y, weight, notes = _resampled(task, balancing, seed)
@@ -151,7 +151,7 @@ def stream(
     return loader if task.augment is None else Transformed(loader, task.augment, seed), prior, notes
 
 
-def sampled_prior(task: Task, sampler: IndexSampler) -> Tensor:
+def _sampled_prior(task: Task, sampler: IndexSampler) -> Tensor:
     """Class shares ``(C,)`` of the sampler's epoch times the mean loss weight of each class's rows.
 
     The user's class weights are not in it yet.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from imblearn import combine, over_sampling, under_sampling
 
-from metabalance.sample import RESAMPLERS, resample
+from metabalance.sample import RESAMPLERS, Resampled, resample
 
 ADDS = ("smote", "borderline_smote", "svm_smote", "adasyn", "random_over")
 SELECTS = ("random_under", "near_miss", "all_knn")
@@ -33,6 +33,7 @@ def test_every_strategy_on_three_classes(table, name, dtype):
     X = X.astype(dtype)
     before = X.copy()
     out = resample(X, y, name, seed=1)
+    assert isinstance(out, Resampled)
     assert out.X.dtype == dtype
     assert out.X.shape == (len(out.y), 2)
     assert set(np.unique(out.y)) == {0, 1, 2}

@@ -16,7 +16,7 @@ from torch import Tensor
 from metabalance.sample.base import BLOCK, fresh
 from metabalance.sample.neighbours import nearest
 
-__all__ = ["SMOTE", "interpolate", "target_sizes"]
+__all__ = ["SMOTE", "target_sizes"]
 
 
 class SMOTE:
