@@ -2,7 +2,7 @@
 
 Prints the tables of docs/results/speed-learned-weights.md:
 ``OMP_NUM_THREADS=1 python benchmarks/learned_weights.py``. Contestants take turns within every repeat, so that
-a busy machine slows all of them; figures are medians. Betty, TorchOpt and higher are compared where they can
+a busy machine slows all of them; figures are medians of the process's own time on one thread. Betty, TorchOpt and higher are compared where they can
 be imported.
 """
 
@@ -10,6 +10,7 @@ import argparse
 import copy
 import importlib
 import logging
+import time
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -242,7 +243,7 @@ def gradients(title: str, repeats: int) -> None:
         "forward mode": partial(ours, make(), batch, meta),
         "forward mode's fall-back": partial(ours, make(), batch, meta, "double"),
     }
-    timed = race(contestants, repeats, calls)
+    timed = race(contestants, repeats, calls, time.process_time)
     ratio = timed["forward mode"] / timed["double backward"]
     fresh = make()
     double = copy.deepcopy(fresh).double()
@@ -276,7 +277,7 @@ def whole_steps(title: str, repeats: int, peers: dict[str, Callable]) -> None:
         "double backward": partial(DoubleBackward(make()), batch, meta),
     }
     contestants |= {name: partial(peer(make()), batch, meta) for name, peer in peers.items()}
-    timed = race(contestants, repeats, calls)
+    timed = race(contestants, repeats, calls, time.process_time)
     torch.manual_seed(1)
     start = make().double()
     exact = [tuple(part.double() if part.is_floating_point() else part for part in b) for b in (batch, meta)]
