@@ -99,7 +99,6 @@ class Shares(torch.nn.Module):
         return self.bias.expand(len(inputs), 2)
 
 
-# focal is not a proper loss; learning_to_reweight's weights are the step's, not the objective's
 MAKES_ROWS = {"smote", "borderline_smote", "svm_smote", "adasyn", "smote_enn", "cluster_centroids"}
 
 
@@ -118,6 +117,7 @@ NO_EXACT_PRIOR = {
     "balanced_supcon": "needs features",
     "joint_ssl": "needs features",
     "moco_pretraining": "the first phase has no classes",
+    "learning_to_reweight": "its weights are the step's, which is not taken here",
 } | dict.fromkeys(IMAGES_ONLY, "a table")
 
 
