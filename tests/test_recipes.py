@@ -111,6 +111,7 @@ NO_EXACT_PRIOR = {
     "ldam_drw": "not a proper loss",
     "drw": "changes during training, which is not run here",
     "drs": "changes during training, which is not run here",
+    "learning_to_reweight": "its weights are the step's, not the objective's",
     "srat": "needs features",
     "supcon": "needs features",
     "balanced_supcon": "needs features",

@@ -57,6 +57,7 @@ ALLOWED = {
         "data",
         "adjust",
         "judge",
+        "loss",
         "methods",
         "networks",
         "estimator",

@@ -38,7 +38,7 @@ class _Commands(typer.core.TyperGroup):
 app = typer.Typer(
     cls=_Commands,
     name="metabalance",
-    help="Deep learning for imbalanced data: find the remedy that works on your table, train it, ship it.",
+    help="Deep learning for imbalanced data: find the remedy that works on your table or your images, train it, ship it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -65,7 +65,9 @@ def _guarded(command: Callable) -> Callable:
             )
             raise typer.Exit(INTERRUPTED) from None
         except MemoryError:
-            _say("error: the table does not fit into memory; use fewer rows or columns, or a larger machine")
+            _say(
+                "error: the data do not fit into memory; use fewer rows, columns or pixels, or a larger machine"
+            )
             raise typer.Exit(INPUT_ERROR) from None
         except BrokenPipeError:  # the reader of a pipe has had enough: typer ends quietly
             raise
@@ -99,10 +101,34 @@ def _say(text: str) -> None:
 # ------------------------------------------------------------------------------------------ shared options
 
 DataArgument = Annotated[
-    Path, typer.Argument(help="CSV, TSV, Parquet, Feather, Arrow, NPZ or ARFF; .gz, .xz, .bz2 and .zst too.")
+    Path,
+    typer.Argument(
+        help="A table: CSV, TSV, Parquet, Feather, Arrow, NPZ or ARFF; .gz, .xz, .bz2 and .zst too. Or images: a folder "
+        "with a sub-folder for each class, IDX or NPZ."
+    ),
 ]
 TargetOption = Annotated[
-    str, typer.Option(help="The target column: its name, or its position (-1 is the last).")
+    str | None,
+    typer.Option(
+        help="The target column of a table: its name, or its position (-1 is the last). Images need none.",
+        show_default=False,
+    ),
+]
+ImageSizeOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Images are brought to this size: 64, or 48x64 for height x width.", show_default=False
+    ),
+]
+NetworkOption = Annotated[
+    str | None,
+    typer.Option(help="For images: convnet (the default), resnet32, wideresnet or mlp.", show_default=False),
+]
+AugmentOption = Annotated[
+    bool, typer.Option("--augment/--no-augment", help="Random crops and mirroring of training images.")
+]
+SkipBrokenOption = Annotated[
+    bool, typer.Option("--skip-broken", help="Leave out images that cannot be read, and say which.")
 ]
 PositiveOption = Annotated[
     str | None, typer.Option(help="The positive class; by default the rarest.", show_default=False)
@@ -136,7 +162,7 @@ MetricOption = Annotated[
 @_guarded
 def compare(
     data: DataArgument,
-    target: TargetOption,
+    target: TargetOption = None,
     positive: PositiveOption = None,
     recipes: Annotated[
         str | None,
@@ -159,7 +185,8 @@ def compare(
     workers: Annotated[int | None, typer.Option(help="Processes; by default one per core.", min=1)] = None,
     epochs: Annotated[int, typer.Option(help="At most this many epochs per network.", min=1)] = 50,
     batch_size: Annotated[
-        int | None, typer.Option(help="Rows per batch; by default 256 to 2048 by size.", min=2)
+        int | None,
+        typer.Option(help="Rows per batch; by default 256 to 2048 by size, and 128 images.", min=2),
     ] = None,
     dedupe: Annotated[
         bool, typer.Option("--dedupe", help="Keep equal rows on one side of every split.")
@@ -168,15 +195,20 @@ def compare(
     delimiter: DelimiterOption = None,
     keep: KeepOption = None,
     drop: DropOption = None,
+    image_size: ImageSizeOption = None,
+    network: NetworkOption = None,
+    augment: AugmentOption = False,
+    skip_broken: SkipBrokenOption = False,
 ) -> None:
-    """Which remedy works on this table? Every recipe on the same splits, beside an untouched baseline."""
+    """Which remedy works on these data? Every recipe on the same splits, beside an untouched baseline."""
     from metabalance.study.commands import compare_command
 
     compare_command(
         data=data, target=target, positive=positive, recipes=recipes, folds=folds, seeds=seeds, metric=metric, cost=cost,
         groups=groups, time=time, budget=budget, fit_limit=fit_limit, out=out, workers=workers, epochs=epochs,
         batch_size=batch_size, dedupe=dedupe, header=header, delimiter=delimiter, keep=keep, drop=drop,
-        command=shlex.join(["metabalance", *sys.argv[1:]]),
+        command=shlex.join(["metabalance", *sys.argv[1:]]), image_size=image_size, module=network, augment=augment,
+        skip_broken=skip_broken,
     )  # fmt: skip
 
 
@@ -184,7 +216,7 @@ def compare(
 @_guarded
 def fit(
     data: DataArgument,
-    target: TargetOption,
+    target: TargetOption = None,
     recipe: Annotated[
         str, typer.Option(help="NAME or NAME(option=value); several values are tuned.")
     ] = "metabalance",
@@ -213,12 +245,17 @@ def fit(
     ] = "error",
     epochs: Annotated[int, typer.Option(help="At most this many epochs.", min=1)] = 50,
     batch_size: Annotated[
-        int | None, typer.Option(help="Rows per batch; by default 256 to 2048 by size.", min=2)
+        int | None,
+        typer.Option(help="Rows per batch; by default 256 to 2048 by size, and 128 images.", min=2),
     ] = None,
     header: HeaderOption = True,
     delimiter: DelimiterOption = None,
     keep: KeepOption = None,
     drop: DropOption = None,
+    image_size: ImageSizeOption = None,
+    network: NetworkOption = None,
+    augment: AugmentOption = False,
+    skip_broken: SkipBrokenOption = False,
 ) -> None:
     """Train one recipe, calibrate it, choose its threshold, and save a model folder that runs no code when loaded."""
     from metabalance.study.commands import fit_command
@@ -227,7 +264,7 @@ def fit(
         data=data, target=target, recipe=recipe, positive=positive, cost=cost, objective=objective, prior=prior,
         holdout=holdout, metric=metric, seed=seed, groups=groups, time=time, out=out, overwrite=overwrite,
         missing_columns=missing_columns, epochs=epochs, batch_size=batch_size, header=header, delimiter=delimiter,
-        keep=keep, drop=drop,
+        keep=keep, drop=drop, image_size=image_size, module=network, augment=augment, skip_broken=skip_broken,
     )  # fmt: skip
 
 
@@ -248,13 +285,14 @@ def predict(
     prefix: Annotated[
         str, typer.Option(help="Put before the names of the added columns.", show_default=False)
     ] = "",
+    skip_broken: SkipBrokenOption = False,
 ) -> None:
-    """Score new rows with a saved model: calibrated probabilities and decisions."""
+    """Score new rows or images with a saved model: calibrated probabilities and decisions."""
     from metabalance.study.commands import predict_command
 
     predict_command(
         model=model, data=data, out=out, prior=prior, overwrite=overwrite, header=header, delimiter=delimiter,
-        prefix=prefix,
+        prefix=prefix, skip_broken=skip_broken,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What is wrong, or too good to be true, in a table: one list of findings, before any model is trained.
+"""What is wrong, or too good to be true, in a table or in images: one list of findings, before any model is trained.
 
 ====== ======== =============================================================================== ======
 code   severity finding                                                                         action
@@ -14,6 +14,9 @@ MB008  warning  equal rows of different classes                                 
 MB009  warning  more than 1,000 columns                                                         keep
 MB010  info     text of many different values                                                   keep
 MB011  warning  a column of numbers and words, read as text                                     keep
+MB012  info     files beside the images that were not read                                      keep
+MB013  warning  images of a single colour                                                       keep
+MB014  warning  the size or the type of the image files gives the class away                    keep
 ====== ======== =============================================================================== ======
 
 Codes keep their meaning for good.
@@ -32,10 +35,12 @@ from scipy.stats import rankdata
 
 from metabalance.data.dates import date_format
 from metabalance.data.errors import DataError
+from metabalance.data.images import Images
+from metabalance.data.pixels import image_hashes
 from metabalance.data.tables import CATEGORY_LEVELS, is_text
 from metabalance.data.target import Target
 
-__all__ = ["Finding", "apply_findings", "check_table", "row_hashes"]
+__all__ = ["Finding", "apply_findings", "check_images", "check_table", "row_hashes"]
 
 MANY_COLUMNS = 1000
 FEWEST_ROWS = 20  # below, a rising integer column is likely to be chance
@@ -96,13 +101,57 @@ def check_table(
         return sorted(found, key=lambda finding: finding.code)
     found += _infinite(useful)
     found += _leaks(useful, target)
-    found += _equal_rows(useful, target)
+    found += _equal_rows(row_hashes(useful), target)
     found += _text(useful)
     if features.shape[1] > MANY_COLUMNS:
         message = (
             f"the table has {features.shape[1]:,} feature columns; training may be slow and overfit easily"
         )
         found.append(Finding("MB009", "warning", message))
+    return sorted(found, key=lambda finding: finding.code)
+
+
+def check_images(images: Images, target: Target) -> list[Finding]:
+    """Looks at images and at their files; nothing is dropped.
+
+    Args:
+        images: As read.
+        target: Their encoded classes.
+
+    Returns:
+        Findings, by code.
+
+    >>> pixels, sizes = np.zeros((4, 1, 2, 2), dtype=np.uint8), np.full((4, 2), 2)
+    >>> pixels[:, 0, 0, 0] = [1, 2, 2, 0]
+    >>> images = Images(pixels, np.array([0, 0, 1, 1]), ("a", "b"), ("0", "1", "2", "3"), sizes)
+    >>> [f.code for f in check_images(images, Target(np.array([0, 0, 1, 1]), ("a", "b"), (2, 2), 1))]
+    ['MB008', 'MB013']
+    """
+    found = _equal_rows(image_hashes(images.pixels), target, "image")
+    if images.left_out:
+        one = len(images.left_out) == 1
+        message = f"not read: {_listed(images.left_out)}" + (
+            f" ({'it is' if one else 'they are'} no {'image' if one else 'images'}, or of another part)"
+        )
+        found.append(Finding("MB012", "info", message))
+    flat = images.pixels.reshape(len(images.pixels), -1, images.pixels.shape[2] * images.pixels.shape[3])
+    blank = np.flatnonzero((flat.max(axis=2) == flat.min(axis=2)).all(axis=1))
+    if len(blank):
+        message = (
+            f"{len(blank):,} {'image is' if len(blank) == 1 else 'images are'} of a single colour: "
+            f"{_listed([images.names[i] for i in blank])}; look whether they are what they should be"
+        )
+        found.append(Finding("MB013", "warning", message))
+    for what, values in (
+        ("size", [f"{h}x{w}" for h, w in images.sizes]),
+        ("type", [name.rpartition(".")[2].lower() for name in images.names]),
+    ):
+        if len(set(values)) > 1 and _maps(pd.Series(values, dtype=object), target):
+            message = (
+                f"the {what} of the image files tells the class without a look at them; a network may learn the "
+                f"traces of that {what} and nothing else: take all images in the same way"
+            )
+            found.append(Finding("MB014", "warning", message))
     return sorted(found, key=lambda finding: finding.code)
 
 
@@ -274,13 +323,13 @@ def _maps(column: pd.Series, target: Target) -> bool:
     return bool((table.sum(axis=1) == 1).all())
 
 
-def _equal_rows(features: pd.DataFrame, target: Target) -> list[Finding]:
-    rows = pd.DataFrame({"row": row_hashes(features), "y": target.index})
+def _equal_rows(hashes: np.ndarray, target: Target, noun: str = "row") -> list[Finding]:
+    rows = pd.DataFrame({"row": hashes, "y": target.index})
     found = []
     repeated = int(rows.duplicated().sum())
     if repeated:
         message = (
-            f"{repeated:,} of {len(rows):,} rows repeat an earlier row of the same class; "
+            f"{repeated:,} of {len(rows):,} {noun}s repeat an earlier {noun} of the same class; "
             "across a split they make results look better than they are"
         )
         found.append(Finding("MB007", "info", message))
@@ -288,8 +337,8 @@ def _equal_rows(features: pd.DataFrame, target: Target) -> list[Finding]:
     mixed = int(rows["row"].isin(rows.loc[different.index[different > 1], "row"]).sum())
     if mixed:
         message = (
-            f"{mixed:,} of {len(rows):,} rows share all their features with a row of another class; "
-            "no model can tell these apart"
+            f"{mixed:,} of {len(rows):,} {noun}s share all their {'pixels' if noun == 'image' else 'features'} with "
+            f"{'an' if noun == 'image' else 'a'} {noun} of another class; no model can tell these apart"
         )
         found.append(Finding("MB008", "warning", message))
     return found

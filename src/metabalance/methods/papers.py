@@ -321,6 +321,21 @@ SHWARTZ_ZIV = Paper(
     ("Ravid Shwartz-Ziv", "Micah Goldblum", "Yucen Lily Li", "C. Bayan Bruss", "Andrew Gordon Wilson"), 2023,
     NEURIPS, volume="36", arxiv="2312.02517",
 )
+CUTURI = Paper(
+    "cuturi2013sinkhorn", "Sinkhorn Distances: Lightspeed Computation of Optimal Transport",
+    ("Marco Cuturi",), 2013, NEURIPS, volume="26", arxiv="1306.0895",
+)
+GUO_OT = Paper(
+    "guo2022learning",
+    "Learning to Re-Weight Examples with Optimal Transport for Imbalanced Classification",
+    ("Dandan Guo", "Zhuo Li", "Meixi Zheng", "He Zhao", "Mingyuan Zhou", "Hongyuan Zha"), 2022,
+    NEURIPS, volume="35", arxiv="2208.02951",
+)
+JIANG = Paper(
+    "jiang2022delving", "Delving into Sample Loss Curve to Embrace Noisy and Imbalanced Data",
+    ("Shenwang Jiang", "Jianan Li", "Ying Wang", "Bo Huang", "Zhang Zhang", "Tingfa Xu"), 2022,
+    "AAAI Conference on Artificial Intelligence", volume="36", arxiv="2201.00849",
+)
 # fmt: on
 
 

@@ -24,5 +24,23 @@ METHODS: tuple[Method, ...] = (
         (papers.SHU_2023,), "metabalance.weigh:ClassAwareWeightNet", "metabalance.weigh:class_families",
         "metabalance.weigh:LearnedWeights",
     ),
+    recipe(
+        "ot_reweighting", "weigh",
+        "Weighs each example so that moving the training set onto a balanced one by optimal transport is cheap.",
+        (papers.GUO_OT, papers.CUTURI),
+        "metabalance.weigh:OTReweighter", "metabalance.weigh:OTStep", "metabalance.weigh:sinkhorn",
+        notes=(
+            "The released code keeps class-balanced weights nearly fixed and trains the last layer only; that is "
+            "the option published.",
+        ),
+    ),
+    recipe(
+        "curve_net", "weigh",
+        "A small network reads the loss curve of each example, and so tells wrong labels from rare classes.",
+        (papers.JIANG,),
+        "metabalance.weigh:CurveWeightNet", "metabalance.weigh:CurveNetStep",
+        "metabalance.weigh:LossCurveRecorder",
+        notes=("Wrong labels are recognised only by a held-out set of rows whose labels are right.",),
+    ),
 )
 # fmt: on

@@ -49,6 +49,10 @@ class AsymmetricSAM:
         if mode not in MODES:
             raise ValueError(f"mode={mode!r} is unknown; use {' or '.join(map(repr, MODES))}")
         self.weight = ascent_weights(counts)
+        # Of average 1 over the training set: penalties keep their share of the ascent. Not over the batch, whose
+        # parts under DDP would then weigh differently.
+        n = torch.as_tensor(counts, dtype=torch.float64).reshape(-1)
+        self._average_one = self.weight * float(n.sum() / (n * self.weight).sum())
         self.rho = rho
         self.mode = mode
 
@@ -63,7 +67,7 @@ class AsymmetricSAM:
                 objective(model, batch).backward()
             plain = global_norm([p.grad for p in held if p.grad is not None])
         optimizer.zero_grad()
-        objective(model, weighed(batch, self.weight, normalize=not per_class)).backward()
+        objective(model, weighed(batch, self.weight if per_class else self._average_one)).backward()
         if per_class:
             steep = global_norm([p.grad for p in held if p.grad is not None])
             radius = torch.where(plain > 0, self.rho * steep / plain, torch.zeros_like(plain))
@@ -85,17 +89,14 @@ def ascent_weights(counts: Any) -> Tensor:
     return (n.max() / n).to(torch.get_default_dtype())
 
 
-def weighed(batch: Any, class_weight: Tensor, normalize: bool = True) -> tuple:
-    """The batch with each row's weight times that of its class; normalised, the batch's mean weight stays.
+def weighed(batch: Any, class_weight: Tensor) -> tuple:
+    """The batch with each row's weight times that of its class.
 
     >>> weighed((torch.zeros(2, 1), torch.tensor([0, 1])), torch.tensor([1.0, 3.0]))[2]
-    tensor([0.5000, 1.5000])
+    tensor([1., 3.])
     """
     inputs, target, *rest = batch
     w = class_weight.to(target.device)
     factor = w[target] if target.dim() == 1 else target @ w.to(target.dtype)
     weight = rest[0] * factor if rest and rest[0] is not None else factor
-    if normalize:
-        before = rest[0].mean() if rest and rest[0] is not None else 1.0
-        weight = weight * (before / weight.mean())
     return (inputs, target, weight, *rest[1:])

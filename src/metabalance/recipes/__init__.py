@@ -11,6 +11,7 @@ from typing import Any
 from metabalance.recipes import (
     adjusting,
     baseline,
+    composing,
     costing,
     meta,
     moving,
@@ -25,7 +26,7 @@ __all__ = ["RECIPES", "Plan", "Task", "get_recipe", "recipe_options", "stream"]
 
 RECIPES: dict[str, Callable[..., Plan]] = {
     name: getattr(module, name)
-    for module in (baseline, sampling, costing, weighing, representing, moving, meta, adjusting)
+    for module in (baseline, sampling, costing, weighing, representing, moving, meta, adjusting, composing)
     for name in module.__all__
 } | sampling.RESAMPLING
 

@@ -50,11 +50,13 @@ def crt(task: Task, freeze_bn: bool = True) -> Plan:
     return single_phase(task, share=TRUNK, then=then)
 
 
-def lws(task: Task, freeze_bn: bool = True) -> Plan:
+def lws(task: Task, lr_scale: float = 1.0, freeze_bn: bool = True) -> Plan:
     """Learnable weight scaling: plain training, then one scale per class on balanced batches (Kang et al. 2020).
 
     Args:
         task: The training part.
+        lr_scale: Of the second phase, published as 1 for SGD at 0.2. An adaptive optimiser moves a scale, of size 1,
+            by no more than its rate per step: at one made for weights it hardly leaves the start, so try 10.
         freeze_bn: Whether batch norm's statistics are frozen with the trunk; the authors' code lets them drift.
     """
 
@@ -67,7 +69,7 @@ def lws(task: Task, freeze_bn: bool = True) -> Plan:
             replace_head(model, head.merged())
 
     def then(_: nn.Module) -> Plan:
-        return head_phase(task, "class_balanced", 1 - TRUNK, freeze_bn, prepare, finish)
+        return head_phase(task, "class_balanced", 1 - TRUNK, freeze_bn, prepare, finish, lr_scale=lr_scale)
 
     return single_phase(task, share=TRUNK, then=then)
 

@@ -42,7 +42,8 @@ class Baseline:
         self._loaded: Any = None
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """Probabilities ``(N, C)``."""
+        """Probabilities ``(N, C)``; images are rows of pixels here."""
+        X = X.reshape(len(X), -1)
         if self.name == "logistic":
             logits = X.astype(np.float64) @ self.tensors["coef"].T + self.tensors["intercept"]
             logits -= logits.max(axis=1, keepdims=True)

@@ -30,6 +30,8 @@ SETTINGS = (
     "schedule",
     "clip_norm",
     "patience",
+    "module",
+    "augment",
 )
 
 
@@ -74,7 +76,7 @@ def parse_candidates(text: str) -> list[Candidate]:
         if not match:
             raise ValueError(f"{part!r} is not a recipe; write NAME or NAME(option=value,other=v1|v2)")
         name = match[1].replace("-", "_").lower()
-        names = [m.name for m in METHODS if m.recipe]
+        names = [m.name for m in METHODS if m.recipe] + ["compose"]  # no method: parts of several
         if name not in names:
             near = nearest(name, names)
             hint = f"did you mean {' or '.join(near)}?" if near else f"use one of {', '.join(names)}"

@@ -15,20 +15,24 @@ from rich.table import Table as Grid
 
 from metabalance.data.errors import DataError
 from metabalance.study.candidates import DEFAULT_RECIPES, check_options, parse_candidates
-from metabalance.study.compare import Plan, Progress, Run, Table, run_comparison
-from metabalance.study.load import load_table, parse_duration, parse_prior
+from metabalance.study.compare import Plan, Progress, Run, run_comparison
+from metabalance.study.load import load_data, parse_duration, parse_prior
+from metabalance.study.sources import Source
 from metabalance.study.workers import default_workers
 
 SHOWN_CLASSES = 12
+IMAGE_NETWORKS = ("convnet", "resnet32", "wideresnet", "mlp")
+IMAGE_BATCH = 128
 
 
 def compare_command(
-    *, data: Path, target: str, positive: str | None, recipes: str | None, folds: int, seeds: int, metric: str,
+    *, data: Path, target: str | None, positive: str | None, recipes: str | None, folds: int, seeds: int, metric: str,
     cost: str | None, groups: str | None, time: str | None, budget: str | None, fit_limit: str | None, out: Path,
     workers: int | None, epochs: int, batch_size: int | None, dedupe: bool, header: bool, delimiter: str | None,
-    keep: str | None, drop: str | None, command: str,
+    keep: str | None, drop: str | None, command: str, image_size: str | None = None, module: str | None = None,
+    augment: bool = False, skip_broken: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
-    """Compares recipes on a table; prints the table and the advice, writes the run folder."""
+    """Compares recipes on a table or on images; prints the table and the advice, writes the run folder."""
     from metabalance.study.summary import summarise, write_results
 
     console = Console()
@@ -36,16 +40,17 @@ def compare_command(
         candidates = tuple(parse_candidates(recipes or DEFAULT_RECIPES))
     metric = _known_metric(metric)
     limits = parse_duration(budget, "--budget"), parse_duration(fit_limit, "--fit-limit")
-    table = load_table(
-        data, target, header=header, delimiter=delimiter, positive=positive, groups=groups, time=time,
-        keep=_names(keep), drop=_names(drop),
+    table = load_data(
+        data, target, image_size=image_size, skip_broken=skip_broken, header=header, delimiter=delimiter,
+        positive=positive, groups=groups, time=time, keep=_names(keep), drop=_names(drop),
     )  # fmt: skip
+    network = _network(table, epochs, batch_size, module, augment)
     matrix = _cost(cost, table)
     if metric == "expected_cost" and matrix is None:
         raise DataError("--metric expected_cost needs --cost, for instance --cost fn=50,fp=1")
     plan = Plan(
         candidates, folds=folds, seeds=seeds, metric=metric, cost=matrix,
-        network={"epochs": epochs, "batch_size": batch_size or default_batch_size(len(table.target))},
+        network=network,
         workers=workers or default_workers(), budget=limits[0], fit_limit=limits[1], dedupe=dedupe,
     )  # fmt: skip
     show_table(console, table)
@@ -59,7 +64,7 @@ def compare_command(
     return result
 
 
-def compare_with_progress(console: Console, table: Table, plan: Plan, out: Path) -> Run:
+def compare_with_progress(console: Console, table: Source, plan: Plan, out: Path) -> Run:
     """Runs a comparison under a progress bar with the remaining time."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
@@ -69,7 +74,7 @@ def compare_with_progress(console: Console, table: Table, plan: Plan, out: Path)
 
         with _as_data_errors():
             check_options(candidate)
-            rehearse(candidate)
+            rehearse(candidate, table.image_shape, plan.network)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -99,12 +104,13 @@ def compare_with_progress(console: Console, table: Table, plan: Plan, out: Path)
 
 
 def fit_command(
-    *, data: Path, target: str, recipe: str, positive: str | None, cost: str | None, objective: str | None,
+    *, data: Path, target: str | None, recipe: str, positive: str | None, cost: str | None, objective: str | None,
     prior: str | None, holdout: float, metric: str, seed: int, groups: str | None, time: str | None, out: Path,
     overwrite: bool, missing_columns: str, epochs: int, batch_size: int | None, header: bool, delimiter: str | None,
-    keep: str | None, drop: str | None,
+    keep: str | None, drop: str | None, image_size: str | None = None, module: str | None = None, augment: bool = False,
+    skip_broken: bool = False,
 ) -> None:  # fmt: skip
-    """Trains one recipe on a table and saves the model folder."""
+    """Trains one recipe on a table or on images and saves the model folder."""
     console = Console()
     if missing_columns not in ("error", "impute"):
         raise DataError(f"--missing-columns {missing_columns!r} is unknown; use error or impute")
@@ -114,10 +120,11 @@ def fit_command(
     with _as_data_errors():
         parse_candidates(recipe)
     metric = _known_metric(metric)
-    table = load_table(
-        data, target, header=header, delimiter=delimiter, positive=positive, groups=groups, time=time,
-        keep=_names(keep), drop=_names(drop),
+    table = load_data(
+        data, target, image_size=image_size, skip_broken=skip_broken, header=header, delimiter=delimiter,
+        positive=positive, groups=groups, time=time, keep=_names(keep), drop=_names(drop),
     )  # fmt: skip
+    network = _network(table, epochs, batch_size, module, augment)
     matrix = _cost(cost, table)
     objective = objective or ("cost" if matrix is not None else "f1")
     if objective not in ("cost", "f1", "balanced_accuracy") or (objective == "cost" and matrix is None):
@@ -131,7 +138,7 @@ def fit_command(
     with _as_data_errors(), console.status(f"training {escape(recipe)} ..."):
         training = train_table(
             table, recipe, seed=seed, metric=metric, cost=matrix, objective=objective, prior=goal, holdout=holdout,
-            network={"epochs": epochs, "batch_size": batch_size or default_batch_size(len(table.target))},
+            network=network,
             missing_columns="impute" if missing_columns == "impute" else "error",
         )  # fmt: skip
     model = training.model
@@ -171,8 +178,9 @@ def predict_command(
     header: bool,
     delimiter: str | None,
     prefix: str = "",
+    skip_broken: bool = False,
 ) -> None:
-    """Scores a table with a saved model."""
+    """Scores a table, or images, with a saved model."""
     from metabalance.data.tables import read_table
     from metabalance.study.ship import TrainedModel
     from metabalance.study.store import write_table
@@ -184,9 +192,14 @@ def predict_command(
         raise DataError(f"--out {out} is the table to be scored; choose another --out")
     trained = TrainedModel.load(model)
     goal = parse_prior(prior, trained.classes, trained.positive)
-    frame = read_table(data, header=header, delimiter=delimiter)
-    probabilities = trained.predict_proba(frame, goal)
-    scored = frame.reset_index(drop=True)
+    if trained.image_shape is None:
+        if skip_broken:
+            raise DataError(f"--skip-broken is for images, but {model} is a model of tables")
+        frame = read_table(data, header=header, delimiter=delimiter)
+        probabilities = trained.predict_proba(frame, goal)
+        scored = frame.reset_index(drop=True)
+    else:
+        scored, probabilities = _score_images(trained, data, goal, skip_broken)
     names = [f"{prefix}probability_{c}" for c in trained.classes] + [f"{prefix}decision"]
     taken = [n for n in names if n in scored.columns]
     if taken:
@@ -196,21 +209,47 @@ def predict_command(
     scored[names[-1]] = decided = trained.decide(probabilities)
     write_table(scored, out)
     positive = trained.classes[trained.positive]
-    text = f"{len(scored):,} rows scored; {np.mean(decided == positive):.2%} decided {positive!r}.\nScores: {out}"
+    kind = "images" if trained.image_shape else "rows"
+    text = f"{len(scored):,} {kind} scored; {np.mean(decided == positive):.2%} decided {positive!r}.\nScores: {out}"
     Console().print(escape(text), highlight=False, soft_wrap=True)
 
 
-def show_table(console: Console, table: Table) -> None:
+def _score_images(trained: Any, data: Path, prior: Any, skip_broken: bool) -> tuple[Any, np.ndarray]:
+    """Files with the model's probabilities; says what was done to the images on the way."""
+    import pandas as pd
+
+    from metabalance.data.images import holds_images, read_images
+
+    if not holds_images(data):
+        raise DataError(
+            f"the model was trained on images, but {data} is none; name a folder, an image, IDX or NPZ"
+        )
+    channels, *size = trained.image_shape
+    images = read_images(data, tuple(size), channels, labelled=False, skip_broken=skip_broken)
+    other = int((images.sizes != size).any(axis=1).sum())
+    for note in (
+        f"{other:,} {'image was' if other == 1 else 'images were'} brought to {size[0]}x{size[1]}, the size that the model knows"
+        if other
+        else "",
+        f"left out: {', '.join(images.left_out[:SHOWN_CLASSES])}" if images.left_out else "",
+    ):
+        if note:
+            Console().print(escape(note), highlight=False, soft_wrap=True)
+    probabilities = trained.predict_proba(images.pixels, prior)
+    return pd.DataFrame({"file": images.names}), probabilities
+
+
+def show_table(console: Console, table: Source) -> None:
     """What was read, and what the checks found."""
     counts = np.bincount(table.target, minlength=len(table.classes))
     order = np.argsort(-counts, kind="stable")[-SHOWN_CLASSES:]
     classes = ", ".join(f"{table.classes[i]} {counts[i]:,}" for i in order)
     if len(counts) > SHOWN_CLASSES:
         classes = f"{len(counts)} classes, the rarest {classes}"
-    columns = table.frame.shape[1]
+    what = f"{table.target_name}: {classes}; positive: {table.classes[table.positive]}"
     console.print(
-        f"[bold]{escape(table.name)}[/]: {len(table.target):,} rows, {columns} feature{'s' * (columns != 1)}, target "
-        + escape(f"{table.target_name}: {classes}; positive: {table.classes[table.positive]}"),
+        f"[bold]{escape(table.name)}[/]: "
+        + escape(f"{table.described}, {'' if table.image_shape else 'target '}{what}"),
         highlight=False, soft_wrap=True,
     )  # fmt: skip
     for finding in table.findings:
@@ -272,6 +311,27 @@ def _p_value(p: float) -> str:
     return "<.001" if p < 0.001 else f"{p:.3f}"
 
 
+def _network(
+    table: Source, epochs: int, batch_size: int | None, module: str | None, augment: bool
+) -> dict[str, Any]:
+    """Settings of every network."""
+    from importlib.util import find_spec
+
+    network: dict[str, Any] = {"epochs": epochs}
+    if table.image_shape is None:
+        if module not in (None, "mlp") or augment:
+            option = "--augment" if augment else f"--network {module}"
+            raise DataError(f"{option} is for images, but {table.name} is a table; leave it out")
+        return network | {"batch_size": batch_size or default_batch_size(len(table.target))}
+    if module not in (None, *IMAGE_NETWORKS):
+        raise DataError(f"--network {module!r} is unknown; use one of {', '.join(IMAGE_NETWORKS)}")
+    if augment and find_spec("kornia") is None:
+        raise DataError("--augment needs kornia; pip install 'metabalance[images]' brings it")
+    return network | {
+        "batch_size": batch_size or IMAGE_BATCH, "module": module or IMAGE_NETWORKS[0], "augment": augment,
+    }  # fmt: skip
+
+
 def default_batch_size(rows: int) -> int:
     """256 up to 10,000 rows, then doubling with the size up to 2048: small tables need steps, large ones speed."""
     return next(
@@ -279,7 +339,7 @@ def default_batch_size(rows: int) -> int:
     )
 
 
-def _cost(text: str | None, table: Table) -> tuple[tuple[float, ...], ...] | None:
+def _cost(text: str | None, table: Source) -> tuple[tuple[float, ...], ...] | None:
     from metabalance.adjust import parse_cost, read_cost_matrix
 
     if text is None:

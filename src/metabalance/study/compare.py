@@ -1,6 +1,5 @@
-"""Which remedy works on this table: every recipe on the same splits, beside an untouched baseline."""
+"""Which remedy works on these data: every recipe on the same splits, beside an untouched baseline."""
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -13,51 +12,12 @@ import numpy as np
 from metabalance import __version__
 from metabalance.data.errors import DataError
 from metabalance.study.candidates import BASELINES, Candidate
+from metabalance.study.sources import Source, Table
 from metabalance.study.store import RunStore, cannot_write, locked
 
 __all__ = ["BASELINE", "Plan", "Progress", "Table", "run_comparison"]
 
 BASELINE = "erm"
-
-
-@dataclass(frozen=True)
-class Table:
-    """A checked table, ready to be split.
-
-    Args:
-        name: For titles.
-        frame: Features ``(N, D)``, a pandas frame; the target, groups and time are not in it.
-        target: Class indices ``(N,)``.
-        classes: Labels ``(C,)``.
-        positive: Index of the positive class.
-        target_name: Of the target column.
-        groups: ``(N,)`` or None: rows of one group stay on one side.
-        time: ``(N,)`` or None: the test part is later than the training part.
-        findings: What the checks found.
-    """
-
-    name: str
-    frame: Any
-    target: np.ndarray
-    classes: tuple[Any, ...]
-    positive: int
-    target_name: str
-    groups: np.ndarray | None = None
-    time: np.ndarray | None = None
-    findings: tuple[Any, ...] = ()
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of every value, the column names and the target."""
-        import pandas as pd
-
-        digest = hashlib.sha256()
-        digest.update(repr([str(c) for c in self.frame.columns]).encode())
-        digest.update(pd.util.hash_pandas_object(self.frame, index=False).to_numpy().tobytes())
-        for array in (self.target, self.groups, self.time):
-            if array is not None:
-                digest.update(pd.util.hash_array(np.asarray(array)).tobytes())
-        return digest.hexdigest()[:32]
 
 
 @dataclass(frozen=True)
@@ -92,7 +52,7 @@ class Plan:
     min_positives: int = 5
     dedupe: bool = False
 
-    def protocol(self, table: Table) -> dict[str, Any]:
+    def protocol(self, table: Source) -> dict[str, Any]:
         """What must not change between a run and its continuation. More recipes may be added."""
         return {
             "format": 1,
@@ -136,7 +96,7 @@ class Progress:
 class Run:
     """What a comparison leaves for the summary."""
 
-    table: Table
+    table: Source
     plan: Plan
     store: RunStore
     candidates: tuple[Candidate, ...]
@@ -149,12 +109,12 @@ class Run:
 
 
 def run_comparison(
-    table: Table, plan: Plan, folder: Path, report: Callable[[Progress], None] = lambda progress: None
+    table: Source, plan: Plan, folder: Path, report: Callable[[Progress], None] = lambda progress: None
 ) -> Run:
     """Fits every candidate on every split, going on where an earlier run stopped.
 
     Args:
-        table: The checked table.
+        table: The checked table or images.
         plan: What to compare.
         folder: The run folder.
         report: Called after each fit.
@@ -180,7 +140,7 @@ def run_comparison(
     ]
     # Before the folder is touched: rows that cannot be divided are no run.
     inner = {(s.seed, s.fold): _inner(s, table, plan, groups) for s in splits}
-    duplicates = _duplicates(duplicates_across(table.frame, splits), splits)
+    duplicates = _duplicates(duplicates_across(table.rows, splits), splits)
     store = RunStore(folder)
     store.open(plan.protocol(table))
     with locked(folder):
@@ -193,7 +153,7 @@ def run_comparison(
 
 
 def _fit_missing(
-    table: Table, plan: Plan, candidates: tuple[Candidate, ...], splits: list[Any], inner: dict, store: RunStore,
+    table: Source, plan: Plan, candidates: tuple[Candidate, ...], splits: list[Any], inner: dict, store: RunStore,
     started: float, report: Callable[[Progress], None],
 ) -> tuple[dict[tuple[str, int, int], tuple[str, str]], bool]:  # fmt: skip
     """Fits what is not stored yet; returns what failed, and whether everything was tried."""
@@ -217,13 +177,12 @@ def _fit_missing(
     failures: dict[tuple[str, int, int], tuple[str, str]] = {}
     preparing, fitting = {}, {}
     if missing:
-        source = scratch / "table.feather"
         try:
             scratch.mkdir(parents=True, exist_ok=True)
-            _write_table(table, source)
+            source = table.write(scratch)
         except OSError as error:
             clear(scratch)
-            raise cannot_write(source, error) from error
+            raise cannot_write(scratch, error) from error
         for split in splits:
             todo = [c for c, s in missing if s is split]
             if not todo:
@@ -279,7 +238,7 @@ def _fit_missing(
     return failures, done == len(wanted)
 
 
-def _enough_rows(table: Table, folds: int) -> None:
+def _enough_rows(table: Source, folds: int) -> None:
     """A class needs a row in each test part, and two in each training part: to fit and to validate."""
     counts = np.bincount(table.target)
     n, label = int(counts.min()), table.classes[int(counts.argmin())]
@@ -296,7 +255,7 @@ def _enough_rows(table: Table, folds: int) -> None:
         )
 
 
-def _inner(split: Any, table: Table, plan: Plan, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def _inner(split: Any, table: Source, plan: Plan, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """The rows of a training part to fit on, and those to validate on."""
     from metabalance.study.splits import carve_validation
 
@@ -315,26 +274,16 @@ def _ordered(preparing: dict, fitting: dict) -> list[Any]:
     return tasks
 
 
-def _groups(table: Table, plan: Plan) -> np.ndarray | None:
+def _groups(table: Source, plan: Plan) -> np.ndarray | None:
     from metabalance.study.splits import duplicate_groups
 
-    return duplicate_groups(table.frame, table.groups) if plan.dedupe else table.groups
+    return duplicate_groups(table.rows, table.groups) if plan.dedupe else table.groups
 
 
 def _duplicates(found: list[Any], splits: list[Any]) -> dict[str, Any]:
     """Test rows of the first repetition with an equal row in their training part, all folds together."""
     rows = sum(d.count for d in found if d.seed == 0)
     return {"rows": rows, "share": rows / sum(len(s.test) for s in splits if s.seed == 0)}
-
-
-def _write_table(table: Table, path: Path) -> None:
-    frame = table.frame.reset_index(drop=True).copy(deep=False)
-    frame.columns = [str(c) for c in frame.columns]
-    name = "target"
-    while name in frame.columns:  # a feature of that name would be overwritten
-        name += "_"
-    frame.insert(frame.shape[1], name, table.target)
-    frame.to_feather(path)
 
 
 def _is_score(metric: str) -> bool:

@@ -89,7 +89,7 @@ def fit_candidate(
 
     Args:
         candidate: Recipe or baseline.
-        train: ``(X (N, D), y (N,))``, preprocessed, y as class indices.
+        train: ``(X (N, D) or (N, C, H, W), y (N,))``, preprocessed, y as class indices.
         validation: Likewise; never the test part.
         num_classes: C.
         seed: Everything random follows from it.
@@ -157,26 +157,43 @@ def fit_candidate(
     )
 
 
-def rehearse(candidate: Candidate) -> None:
-    """Trains a candidate for a moment on a few made-up rows, with each of its options' values.
+def rehearse(
+    candidate: Candidate, image_shape: tuple[int, ...] | None = None, network: dict[str, Any] | None = None
+) -> list[Any]:
+    """Trains a candidate for a moment on a few made-up rows or images, with each of its options' values.
 
     What cannot be trained at all is found in a second, before an hour of fits.
+
+    Args:
+        candidate: Recipe or baseline.
+        image_shape: ``(channels, height, width)``, or None for a table.
+        network: Settings of the network, of which ``module`` and ``augment`` count.
+
+    Returns:
+        The models.
 
     Raises:
         ValueError: An option's value makes no sense to the recipe, the network or the optimiser.
     """
     rng = np.random.default_rng(0)
-    y = (np.arange(200) % 4 == 0).astype(np.int64)
-    X = (rng.normal(size=(200, 4)) + 0.5 * y[:, None]).astype(np.float32)
+    size, shape = (200, (4,)) if image_shape is None else (32, image_shape)
+    y = (np.arange(size) % 4 == 0).astype(np.int64)
+    X = (rng.normal(size=(size, *shape)) + 0.5 * y.reshape(-1, *[1] * len(shape))).astype(np.float32)
+    if image_shape is not None:
+        X = np.clip(X / 4 + 0.5, 0, 1)
+    kept = {key: value for key, value in (network or {}).items() if key in ("module", "augment")}
+    models = []
     for options in candidate.grid():
-        brief = {"epochs": 1} if "epochs" not in options else {}
+        brief = kept | ({"epochs": 1} if "epochs" not in options else {})
         try:
-            _train(candidate.name, options, (X, y), (X, y), 2, 0, Settings(network=brief, max_seconds=0.05))
+            settings = Settings(network=brief, max_seconds=0.05)
+            models.append(_train(candidate.name, options, (X, y), (X, y), 2, 0, settings)[0])
         except Exception as error:  # whatever a library makes of it
-            chosen = ", ".join(f"{key}={value!r}" for key, value in options.items())
+            chosen = " with " + ", ".join(f"{k}={v!r}" for k, v in options.items()) if options else ""
             raise ValueError(
-                f"{candidate.name} cannot be trained with {chosen}: {' '.join(str(error).split())}"
+                f"{candidate.name} cannot be trained{chosen}: {' '.join(str(error).split())}"
             ) from error
+    return models
 
 
 def log_probabilities(model: Any, X: np.ndarray) -> np.ndarray:
@@ -210,7 +227,8 @@ def _train(
     if name in BASELINES:
         from metabalance.study.baselines import FITTERS
 
-        return FITTERS[name](*train, validation, seed, **options), ()
+        flat = [(X.reshape(len(X), -1), y) for X, y in (train, *([validation] if validation else []))]
+        return FITTERS[name](*flat[0], flat[1] if validation else None, seed, **options), ()
     from metabalance.estimator import MetaBalanceClassifier
 
     network = settings.network | {key: value for key, value in options.items() if key in SETTINGS}

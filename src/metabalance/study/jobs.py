@@ -15,6 +15,7 @@ import numpy as np
 from metabalance.data.errors import DataError
 from metabalance.study.candidates import Candidate
 from metabalance.study.fitting import Settings, fit_candidate
+from metabalance.study.sources import open_source
 from metabalance.study.store import cannot_write, save_fit
 
 __all__ = ["FoldData", "fit_fold", "prepare_fold"]
@@ -41,7 +42,7 @@ class FoldData:
         return self.folder / f"seed{self.seed}-fold{self.fold}-{name}.npy"
 
     def load(self, part: str) -> tuple[np.ndarray, np.ndarray]:
-        """``(X (N, D), y (N,))`` of a part, X mapped from the file."""
+        """``(X (N, ...), y (N,))`` of a part, X mapped from the file."""
         return np.load(self.path(f"{part}-x"), mmap_mode="r"), np.load(self.path(f"{part}-y"))
 
     def remove(self) -> None:
@@ -50,27 +51,21 @@ class FoldData:
                 self.path(name).unlink(missing_ok=True)
 
 
-def prepare_fold(data: FoldData, table: Path, parts: dict[str, np.ndarray]) -> int:
+def prepare_fold(data: FoldData, source: Path, parts: dict[str, np.ndarray]) -> int:
     """Fits the preprocessing on the ``fit`` rows alone and writes the arrays of all three parts.
 
     Args:
         data: Where to write.
-        table: A Feather file with the features and, as its last column, the class index.
+        source: What :meth:`~metabalance.study.sources.Source.write` wrote.
         parts: Row numbers of ``fit``, ``validation`` and ``test``.
 
     Returns:
-        The number of features after preprocessing.
+        The number of features after preprocessing, or of channels.
     """
-    import pandas as pd
-
-    from metabalance.data.preprocess import TablePreprocessor
-
-    frame = pd.read_feather(table)
-    target = frame.pop(frame.columns[-1]).to_numpy()
-    preprocessor = TablePreprocessor()
+    take, target, preprocessor = open_source(source)
     width = 0
     for part in PARTS:
-        rows = frame.iloc[parts[part]]
+        rows = take(parts[part])
         X = preprocessor.fit_transform(rows) if part == "fit" else preprocessor.transform(rows)
         width = X.shape[1]
         _save(data.path(f"{part}-y"), target[parts[part]])

@@ -1,4 +1,4 @@
-"""From a file on disk to a checked table, or one sentence that says why not."""
+"""From a file on disk to a checked table, or to checked images, or one sentence that says why not."""
 
 import csv
 import re
@@ -7,14 +7,95 @@ from typing import Any
 
 import numpy as np
 
-from metabalance.data.checks import apply_findings, check_table
+from metabalance.data.checks import apply_findings, check_images, check_table
 from metabalance.data.dates import date_format
 from metabalance.data.errors import DataError
+from metabalance.data.images import Images, holds_images, read_images
 from metabalance.data.tables import read_table, resolve_column, to_pandas
 from metabalance.data.target import encode_target
-from metabalance.study.compare import Table
+from metabalance.study.sources import ImageTable, Table
 
-__all__ = ["load_table", "make_table", "parse_duration", "parse_prior"]
+__all__ = [
+    "load_data",
+    "load_images",
+    "load_table",
+    "make_images",
+    "make_table",
+    "parse_duration",
+    "parse_prior",
+    "parse_size",
+]
+
+
+def load_data(
+    path: Path, target: str | None, *, image_size: str | None = None, skip_broken: bool = False,
+    positive: str | None = None, header: bool = True, delimiter: str | None = None, **columns: Any,
+) -> Table | ImageTable:  # fmt: skip
+    """A table or images, as the path tells; see :func:`load_table` and :func:`load_images`.
+
+    Args:
+        path: A table's file, or images as :func:`~metabalance.data.images.read_images` takes them.
+        target: The target column of a table. Images have their folders' names.
+        image_size: ``64`` or ``48x64``; see :func:`parse_size`.
+        skip_broken: Leaves out images that cannot be read.
+        positive: The positive class; by default the rarest.
+        header: Of a text table.
+        delimiter: Of a text table.
+        columns: ``groups``, ``time``, ``keep`` and ``drop`` of :func:`make_table`.
+
+    Raises:
+        DataError: The data cannot be used, or an option is for the other kind of data.
+    """
+    if holds_images(path):
+        for option, given in (*columns.items(), ("delimiter", delimiter)):
+            if given:
+                raise DataError(f"--{option} is for the columns of a table, but {path} holds images")
+        return load_images(path, size=parse_size(image_size), skip_broken=skip_broken, positive=positive)
+    for option, given in (("--image-size", image_size), ("--skip-broken", skip_broken)):
+        if given:
+            raise DataError(f"{option} is for images, but {path} is a table")
+    if target is None:
+        raise DataError(
+            f"missing option '--target': {path} is a table, so name the column of the classes; --help tells more"
+        )
+    return load_table(path, target, header=header, delimiter=delimiter, positive=positive, **columns)
+
+
+def load_images(
+    path: Path, *, size: tuple[int, int] | None = None, skip_broken: bool = False, positive: str | None = None
+) -> ImageTable:
+    """Reads images and checks them; see :func:`~metabalance.data.images.read_images` and :func:`make_images`."""
+    images = read_images(path, size, skip_broken=skip_broken)
+    return make_images(images, name=Path(path).resolve().name, positive=positive)
+
+
+def make_images(
+    images: Images, *, name: str = "images", positive: Any = None, groups: Any = None, time: Any = None
+) -> ImageTable:
+    """Checks labelled images.
+
+    Args:
+        images: From :func:`~metabalance.data.images.read_images`, or made by hand.
+        name: For titles.
+        positive: The positive class; by default the rarest.
+        groups: Labels ``(N,)``: images of one group (a patient, a scene) stay on one side of every split.
+        time: Sortable numbers ``(N,)``: the test part is later than the training part.
+
+    Raises:
+        DataError: The images have no labels, or these cannot be used.
+    """
+    if images.labels is None:
+        raise DataError("the images have no classes; read them with labelled=True")
+    import pandas as pd
+
+    labels = pd.Series([images.classes[i] for i in images.labels], name="class")
+    encoded = encode_target(labels, positive)
+    return ImageTable(
+        name, images.pixels, encoded.index, encoded.classes, encoded.positive,
+        groups=None if groups is None else _codes(pd.Series(groups, name="groups")),
+        time=None if time is None else np.asarray(time),
+        findings=tuple(check_images(images, encoded)), names=images.names,
+    )  # fmt: skip
 
 
 def load_table(
@@ -117,6 +198,23 @@ def _ordinal(series: Any, name: str) -> np.ndarray:
             "give each row a time"
         )
     return series.to_numpy()
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """Height and width from ``64`` or ``48x64``.
+
+    Raises:
+        DataError: Text of another form.
+
+    >>> parse_size("48x64")
+    (48, 64)
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d{1,5})\s*(?:[x×]\s*(\d{1,5}))?\s*", text, re.IGNORECASE)
+    if not match or not int(match[1]) or (match[2] and not int(match[2])):
+        raise DataError(f"--image-size {text!r} is no size; write 64, or 48x64 for height x width")
+    return int(match[1]), int(match[2] or match[1])
 
 
 def parse_duration(text: str | None, option: str) -> float | None:

@@ -10,6 +10,7 @@ from metabalance.adjust.calibrate import Calibrator
 from metabalance.adjust.prior import shift_prior
 from metabalance.adjust.threshold import Decision
 from metabalance.data.errors import DataError
+from metabalance.data.pixels import ImagePreprocessor
 from metabalance.data.preprocess import TablePreprocessor
 from metabalance.study.artifact import read_artifact, write_artifact
 from metabalance.study.candidates import BASELINES, Candidate
@@ -18,8 +19,11 @@ from metabalance.study.fitting import Fitted, log_probabilities, rehearse, shift
 __all__ = ["Network", "TrainedModel"]
 
 
+VALUES_AT_ONCE = 2**20  # activations of images are large
+
+
 class Network:
-    """A trained MLP without its training: ``predict_proba`` at the source prior.
+    """A trained network without its training: ``predict_proba`` at the source prior.
 
     Args:
         module: Gives logits ``(B, C)``.
@@ -37,14 +41,17 @@ class Network:
         import torch
 
         with torch.inference_mode():
-            parts = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32)).split(65_536)
+            rows = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32))
+            parts = rows.split(
+                65_536 if rows.dim() == 2 else max(1, VALUES_AT_ONCE // max(rows[:1].numel(), 1))
+            )
             logits = torch.cat([self.module(part) for part in parts]).double()
         return shift_prior(torch.softmax(logits, dim=1).numpy(), self.training_prior, self.source_prior)
 
 
 @dataclass
 class TrainedModel:
-    """From a table to calibrated probabilities and decisions.
+    """From a table or images to calibrated probabilities and decisions.
 
     Args:
         classes: Labels ``(C,)``.
@@ -60,7 +67,7 @@ class TrainedModel:
     classes: tuple[Any, ...]
     positive: int
     prior: np.ndarray
-    preprocessor: TablePreprocessor
+    preprocessor: TablePreprocessor | ImagePreprocessor
     model: Any
     calibrator: Calibrator
     decision: Decision
@@ -68,15 +75,14 @@ class TrainedModel:
 
     @classmethod
     def assemble(
-        cls, fitted: Fitted, preprocessor: TablePreprocessor, classes: tuple[Any, ...], positive: int,
+        cls, fitted: Fitted, preprocessor: Any, classes: tuple[Any, ...], positive: int,
         prior: np.ndarray, objective: str, record: dict[str, Any],
     ) -> "TrainedModel":  # fmt: skip
         """From a fit of :func:`~metabalance.study.fitting.fit_candidate`."""
         model = fitted.model
         if fitted.candidate.name not in BASELINES:
             model = Network(model.module_.float(), model.training_prior_, model.source_prior_)
-            shape = {"features": fitted.model.n_features_in_, "hidden": list(fitted.model.hidden)}
-            record = record | {"network": shape | {"dropout": fitted.model.dropout}}
+            record = record | {"network": network_of(fitted.model)}
             record = record | {"training_prior": fitted.model.training_prior_.tolist()}
         record = record | {
             "recipe": fitted.candidate.name,
@@ -97,11 +103,16 @@ class TrainedModel:
             record,
         )
 
+    @property
+    def image_shape(self) -> tuple[int, int, int] | None:
+        """``(channels, height, width)``, or None for a model of tables."""
+        return self.preprocessor.shape if isinstance(self.preprocessor, ImagePreprocessor) else None
+
     def predict_proba(self, frame: Any, prior: np.ndarray | None = None) -> np.ndarray:
         """Calibrated probabilities ``(N, C)`` in the order of ``classes``.
 
         Args:
-            frame: New rows, a data frame with the training columns.
+            frame: New rows: a data frame with the training columns, or images ``(N, channels, height, width)``, uint8.
             prior: Class shares ``(C,)`` of these rows, in place of the model's.
 
         Raises:
@@ -124,7 +135,15 @@ class TrainedModel:
             DataError: The folder exists, or cannot be written.
         """
         tensors: dict[str, np.ndarray] = {}
-        files = {"preprocess.safetensors": self.preprocessor.dumps()}
+        files: dict[str, bytes] = {}
+        if isinstance(self.preprocessor, ImagePreprocessor):
+            schema: dict[str, Any] = {"image": list(self.preprocessor.shape)}
+        else:
+            files["preprocess.safetensors"] = self.preprocessor.dumps()
+            schema = {
+                "columns": self.preprocessor.dtypes_,
+                "missing_columns": self.preprocessor.missing_columns,
+            }
         if isinstance(self.model, Network):
             state = {
                 f"model.{k}": v.detach().cpu().numpy() for k, v in self.model.module.state_dict().items()
@@ -142,10 +161,7 @@ class TrainedModel:
             "prior": self.prior.tolist(),
             "calibrator": self.calibrator.to_dict(),
             "decision": self.decision.to_dict(),
-            "schema": {
-                "columns": self.preprocessor.dtypes_,
-                "missing_columns": self.preprocessor.missing_columns,
-            },
+            "schema": schema,
         }
         write_artifact(folder, manifest, tensors, files, overwrite=overwrite)
 
@@ -164,7 +180,7 @@ class TrainedModel:
                 classes,
                 manifest["positive"],
                 np.asarray(manifest["prior"]),
-                TablePreprocessor.loads(files["preprocess.safetensors"]),
+                _preprocessor(manifest, files),
                 model,
                 Calibrator.from_dict(manifest["calibrator"]),
                 Decision.from_dict(manifest["decision"]),
@@ -187,24 +203,46 @@ def _model(
         return Baseline(manifest["recipe"], num_classes, tensors, files)
     import torch
 
-    from metabalance.networks import MLP
+    from metabalance.study.layers import rebuild_network
 
     state = {
         k.removeprefix("model."): torch.from_numpy(v.copy())
         for k, v in tensors.items()
         if k.startswith("model.")
     }
-    shape = manifest["network"]
-    module = MLP(shape["features"], num_classes, shape["hidden"], shape["dropout"])
-    module.load_state_dict(state)
-    return Network(module.eval(), tensors["training_prior"], tensors["source_prior"])
+    module = rebuild_network(manifest["network"], state, num_classes)
+    return Network(module, tensors["training_prior"], tensors["source_prior"])
 
 
-def candidate_of(text: str) -> Candidate:
-    """The one candidate that ``--recipe`` names.
+def _preprocessor(manifest: dict[str, Any], files: dict[str, bytes]) -> TablePreprocessor | ImagePreprocessor:
+    if "image" not in manifest["schema"]:
+        return TablePreprocessor.loads(files["preprocess.safetensors"])
+    channels, height, width = manifest["schema"]["image"]
+    return ImagePreprocessor((channels, height, width))
+
+
+def network_of(model: Any) -> dict[str, Any]:
+    """How a fitted estimator's network is told in a manifest.
 
     Raises:
-        ValueError: None or several are named.
+        DataError: It cannot be told.
+    """
+    from metabalance.study.layers import describe_network
+
+    shape = model.image_shape_ or (model.n_features_in_,)
+    return describe_network(
+        model.module_.float(), model.module, shape, len(model.classes_), model.hidden, model.dropout
+    )
+
+
+def candidate_of(
+    text: str, image_shape: tuple[int, ...] | None = None, network: dict[str, Any] | None = None
+) -> Candidate:
+    """The one candidate that ``--recipe`` names; tried for a moment, and whether its model could be saved.
+
+    Raises:
+        ValueError: None or several are named, or it cannot be trained.
+        DataError: Its network could not be saved.
     """
     from metabalance.study.candidates import check_options, parse_candidates
 
@@ -212,6 +250,7 @@ def candidate_of(text: str) -> Candidate:
     if len(found) != 1:
         raise ValueError(f"--recipe takes one recipe, but {text!r} names {len(found)}; compare takes several")
     check_options(found[0])
-    if found[0].options:
-        rehearse(found[0])
+    for model in rehearse(found[0], image_shape, network):
+        if found[0].name not in BASELINES:
+            network_of(model)
     return found[0]

@@ -129,7 +129,7 @@ def summarise(run: Run, command: str = "") -> dict[str, Any]:
 
     counts = np.bincount(table.target, minlength=len(table.classes))
     result: dict[str, Any] = {
-        "title": f"{table.name} · target {table.target_name}",
+        "title": table.name if table.image_shape else f"{table.name} · target {table.target_name}",
         "created": run.created,
         "version": __version__,
         "command": command,
@@ -137,7 +137,7 @@ def summarise(run: Run, command: str = "") -> dict[str, Any]:
         "complete": run.complete,
         "data": {
             "rows": len(table.target),
-            "columns": table.frame.shape[1],
+            **table.facts(),
             "target": table.target_name,
             "classes": [str(c) for c in table.classes],
             "counts": counts.tolist(),
@@ -181,6 +181,8 @@ def advice(result: dict[str, Any]) -> dict[str, Any]:
     by_name = {r["name"]: r for r in result["recipes"]}
     baseline = by_name[BASELINE]
     alpha = 1 - result["protocol"]["level"]
+    images = "image" in result["data"]
+    rows = "images" if images else "rows"
     judged = [
         r
         for r in result["recipes"]
@@ -207,8 +209,8 @@ def advice(result: dict[str, Any]) -> dict[str, Any]:
     elif not better:
         best = max(judged, key=lambda r: sign * r["difference"][metric]["value"])
         headline = (
-            "None of these beats the plain baseline with a tuned threshold on this table "
-            f"({title} {shown(baseline['metrics'][metric])})."
+            "None of these beats the plain baseline with a tuned threshold on "
+            f"{'these images' if images else 'this table'} ({title} {shown(baseline['metrics'][metric])})."
         )
         details.append(_unproven(best, best["difference"][metric], len(judged)))
     else:
@@ -242,14 +244,14 @@ def advice(result: dict[str, Any]) -> dict[str, Any]:
     duplicates = result["data"]["duplicates"]
     if duplicates.get("rows"):
         details.append(
-            f"{duplicates['rows']} test rows ({100 * duplicates['share']:.1f} %) have an equal row in their training part; "
-            "if equal rows are the same case, run again with --dedupe."
+            f"{duplicates['rows']} test {rows} ({100 * duplicates['share']:.1f} %) have an equal {rows[:-1]} in their "
+            f"training part; if equal {rows} are the same case, run again with --dedupe."
         )
     if not result["complete"]:
         details.append("The run is not complete: run the same command again to go on.")
     smallest, folds = min(result["data"]["counts"]), result["protocol"]["folds"]
     details.append(
-        f"{baseline['fits']} paired fits per recipe; the rarest class has {smallest} rows, "
+        f"{baseline['fits']} paired fits per recipe; the rarest class has {smallest} {rows}, "
         f"about {smallest / folds:.0f} in each test part."
         + (
             " More repetitions (--seeds) would tell more."
@@ -414,7 +416,10 @@ def write_results(result: dict[str, Any], folder: Path) -> None:
     shown = {key: value for key, value in result.items() if key != "rows"}
     for recipe in shown["recipes"]:
         recipe.setdefault("curves", {})
-    lean = shown | {"recipes": [{k: v for k, v in r.items() if k != "curves"} for r in shown["recipes"]]}
+    lean = shown | {
+        "recipes": [{k: v for k, v in r.items() if k != "curves"} for r in shown["recipes"]],
+        "data": {k: v for k, v in shown["data"].items() if k != "samples"},
+    }
     write_atomically(folder / "advice.json", json.dumps(_json(lean), indent=1).encode())
     render_report(shown, folder / "report.html")
 

@@ -1,16 +1,15 @@
-"""``fit``: one candidate on a whole table, ready to ship."""
+"""``fit``: one candidate on a whole table, or on all images, ready to ship."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from metabalance.data.preprocess import TablePreprocessor
 from metabalance.judge.intervals import Interval, bootstrap_interval
 from metabalance.judge.metrics import get_metric
-from metabalance.study.compare import Table
 from metabalance.study.fitting import Settings, binary_or_all, fit_candidate
 from metabalance.study.ship import TrainedModel, candidate_of
+from metabalance.study.sources import Source
 from metabalance.study.splits import carve_validation
 
 __all__ = ["Training", "train_table"]
@@ -34,7 +33,7 @@ class Training:
 
 
 def train_table(
-    table: Table,
+    table: Source,
     recipe: str,
     *,
     seed: int = 0,
@@ -49,7 +48,7 @@ def train_table(
     """Trains a candidate; a fifth of the rows is the validation part.
 
     Args:
-        table: A checked table.
+        table: A checked table or images.
         recipe: ``NAME`` or ``NAME(option=value)``.
         seed: Everything random follows from it.
         metric: Picks the epoch and tuned options on the validation part.
@@ -66,7 +65,7 @@ def train_table(
     import torch
 
     torch.set_num_threads(1)  # a small network's batch is too little work to share
-    candidate = candidate_of(recipe)
+    candidate = candidate_of(recipe, table.image_shape, network)
     rows, held = np.arange(len(table.target)), np.array([], dtype=int)
     parts: dict[str, Any] = {
         "seed": seed, "groups": table.groups, "time": table.time, "classes": table.classes,
@@ -74,9 +73,9 @@ def train_table(
     if holdout:
         rows, held = carve_validation(rows, table.target, fraction=holdout, **parts)
     fit, validation = carve_validation(rows, table.target, fraction=VALIDATION_FRACTION, **parts)
-    preprocessor = TablePreprocessor(missing_columns=missing_columns)
-    train = (preprocessor.fit_transform(table.frame.iloc[fit]), table.target[fit])
-    valid = (preprocessor.transform(table.frame.iloc[validation]), table.target[validation])
+    preprocessor = table.preprocessor(missing_columns)
+    train = (preprocessor.fit_transform(table.take(fit)), table.target[fit])
+    valid = (preprocessor.transform(table.take(validation)), table.target[validation])
     settings = Settings(
         monitor=metric if get_metric(metric, cost=cost).kind == "score" else "average_precision",
         cost=cost,
@@ -102,10 +101,10 @@ def train_table(
 
 
 def _held_out(
-    model: TrainedModel, table: Table, held: np.ndarray, prior: np.ndarray | None
+    model: TrainedModel, table: Source, held: np.ndarray, prior: np.ndarray | None
 ) -> dict[str, Interval]:
     """Metrics of the rows kept aside, weighted to the class shares that the model was made for."""
-    probabilities = model.predict_proba(table.frame.iloc[held])
+    probabilities = model.predict_proba(table.take(held))
     target = table.target[held]
     binary = len(table.classes) == 2
     scores = binary_or_all(probabilities, table.positive)

@@ -6,16 +6,34 @@ loss ()``, which draws the second stream of batches that they are judged on. It 
 """
 
 from metabalance.weigh.cmw_net import ClassAwareWeightNet, class_families
+from metabalance.weigh.curve_net import CurveNetStep, CurveWeigher, CurveWeightNet
 from metabalance.weigh.learned import LearnedWeights, normalized
 from metabalance.weigh.learning_to_reweight import LearningToReweight, reweight
+from metabalance.weigh.loss_curves import LossCurveRecorder, cyclic_probe_schedule, normalized_curves
 from metabalance.weigh.meta_weight_net import MetaWeightNet
+from metabalance.weigh.optimal_transport import OTReweighter, class_means, transport_costs
+from metabalance.weigh.sinkhorn import SinkhornOT, Transport, sinkhorn
+from metabalance.weigh.transport_step import OTStep
 
 __all__ = [
     "ClassAwareWeightNet",
+    "CurveNetStep",
+    "CurveWeigher",
+    "CurveWeightNet",
     "LearnedWeights",
     "LearningToReweight",
+    "LossCurveRecorder",
     "MetaWeightNet",
+    "OTReweighter",
+    "OTStep",
+    "SinkhornOT",
+    "Transport",
     "class_families",
+    "class_means",
+    "cyclic_probe_schedule",
     "normalized",
+    "normalized_curves",
     "reweight",
+    "sinkhorn",
+    "transport_costs",
 ]

@@ -326,6 +326,7 @@ def _classes(result: Mapping[str, Any]) -> dict[str, Any]:
             "share": _percent(count / total),
             "width": round(100 * count / max(pairs[0][1], 1), 2),
             "positive": label == result["data"].get("positive"),
+            "samples": (result["data"].get("samples") or {}).get(label, []),
         }
         for label, count in shown
     ]
@@ -333,6 +334,13 @@ def _classes(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 # ----------------------------------------------------------------------------------------------- words
+
+
+def _kind(data: Mapping[str, Any]) -> str:
+    if not data.get("image"):
+        return f"rows, {_count(data.get('columns', 0))} columns"
+    channels, height, width = data["image"]
+    return f"images of {height} × {width}, {'grey' if channels == 1 else 'colour'}"
 
 
 def _facts(
@@ -343,8 +351,11 @@ def _facts(
     rarest = min(counts, key=lambda label: counts[label])
     ratio = _number(data.get("imbalance_ratio"))
     facts = [
-        (_count(data.get("rows", sum(counts.values()))), f"rows, {_count(data.get('columns', 0))} columns"),
-        (_count(counts[rarest]), f"rows of class {_short(rarest)}, the rarest of {len(counts)}"),
+        (_count(data.get("rows", sum(counts.values()))), _kind(data)),
+        (
+            _count(counts[rarest]),
+            f"{'images' if data.get('image') else 'rows'} of class {_short(rarest)}, the rarest of {len(counts)}",
+        ),
         (f"{ratio:.3g} : 1" if math.isfinite(ratio) else "∞", "largest to smallest class"),
         (_count(max((r.get("fits", 0) for r in recipes), default=0)), "fits of each recipe"),
     ]

@@ -501,3 +501,27 @@ def test_two_views_of_a_task_are_its_own_augmentation_or_the_default():
     views, twice = TwoViews(default_augment(task()))(rows, target, torch.Generator().manual_seed(0))
     assert views.shape == (12, 2)
     assert torch.equal(*twice.chunk(2))
+
+
+@pytest.mark.parametrize("make", [moco_pretraining, balanced_supcon])
+def test_a_run_cut_in_two_ends_with_the_same_bits(tmp_path, make):
+    def run(epochs, checkpoint):
+        torch.manual_seed(0)
+        plan, model = make(task()), network()
+        if plan.prepare is not None:
+            plan.prepare(model)
+        parameters = [*model.parameters(), *plan.objective.parameters()]
+        fit(
+            model,
+            plan.loader,
+            objective=plan.objective,
+            optimizer=torch.optim.SGD(parameters, lr=0.05, momentum=0.9),
+            step=plan.step,
+            epochs=epochs,
+            checkpoint=checkpoint,
+        )
+        return weights(model) | weights(plan.objective)
+
+    whole = run(3, tmp_path / "whole.ckpt")
+    run(1, tmp_path / "cut.ckpt")
+    assert same(run(3, tmp_path / "cut.ckpt"), whole)

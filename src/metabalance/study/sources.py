@@ -1,0 +1,257 @@
+"""What is studied, a table or images: whatever the rows are, a study asks them the same few questions."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+__all__ = ["ImageTable", "Source", "Table", "open_source"]
+
+SAMPLES = 3  # images of a class that the report shows
+SAMPLE_CLASSES = 20
+SAMPLE_SIDE = 64  # pixels at most
+
+
+class Source(Protocol):
+    """What splits, workers, report and model ask of the data.
+
+    Attributes:
+        name: For titles.
+        target: Class indices ``(N,)``.
+        classes: Labels ``(C,)``.
+        positive: Index of the positive class.
+        target_name: What the classes are called.
+        groups: ``(N,)`` or None: rows of one group stay on one side.
+        time: ``(N,)`` or None: the test part is later than the training part.
+        findings: What the checks found.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def target(self) -> np.ndarray: ...
+    @property
+    def classes(self) -> tuple[Any, ...]: ...
+    @property
+    def positive(self) -> int: ...
+    @property
+    def target_name(self) -> str: ...
+    @property
+    def groups(self) -> np.ndarray | None: ...
+    @property
+    def time(self) -> np.ndarray | None: ...
+    @property
+    def findings(self) -> tuple[Any, ...]: ...
+
+    @property
+    def rows(self) -> Any:
+        """A frame, or hashes ``(N,)``, in which equal rows can be found."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of everything that a result depends on."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int] | None:
+        """``(channels, height, width)``, or None for a table."""
+
+    @property
+    def described(self) -> str:
+        """Size and kind of the rows, in words."""
+
+    def facts(self) -> dict[str, Any]:
+        """What the report tells about the rows."""
+
+    def take(self, index: np.ndarray) -> Any:
+        """Rows as a preprocessor wants them."""
+
+    def preprocessor(self, missing_columns: str = "error") -> Any:
+        """One to be fitted on training rows."""
+
+    def write(self, folder: Path) -> Path:
+        """Writes rows and target for :func:`open_source`, which the workers call."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A checked table, ready to be split.
+
+    Args:
+        name: For titles.
+        frame: Features ``(N, D)``, a pandas frame; the target, groups and time are not in it.
+        target: Class indices ``(N,)``.
+        classes: Labels ``(C,)``.
+        positive: Index of the positive class.
+        target_name: Of the target column.
+        groups: ``(N,)`` or None: rows of one group stay on one side.
+        time: ``(N,)`` or None: the test part is later than the training part.
+        findings: What the checks found.
+    """
+
+    name: str
+    frame: Any
+    target: np.ndarray
+    classes: tuple[Any, ...]
+    positive: int
+    target_name: str
+    groups: np.ndarray | None = None
+    time: np.ndarray | None = None
+    findings: tuple[Any, ...] = ()
+
+    image_shape = None
+
+    @property
+    def rows(self) -> Any:
+        return self.frame
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of every value, the column names and the target."""
+        import pandas as pd
+
+        digest = hashlib.sha256()
+        digest.update(repr([str(c) for c in self.frame.columns]).encode())
+        digest.update(pd.util.hash_pandas_object(self.frame, index=False).to_numpy().tobytes())
+        for array in (self.target, self.groups, self.time):
+            if array is not None:
+                digest.update(pd.util.hash_array(np.asarray(array)).tobytes())
+        return digest.hexdigest()[:32]
+
+    @property
+    def described(self) -> str:
+        columns = self.frame.shape[1]
+        return f"{len(self.target):,} rows, {columns} feature{'s' * (columns != 1)}"
+
+    def facts(self) -> dict[str, Any]:
+        return {"columns": self.frame.shape[1]}
+
+    def take(self, index: np.ndarray) -> Any:
+        return self.frame.iloc[index]
+
+    def preprocessor(self, missing_columns: Any = "error") -> Any:
+        from metabalance.data.preprocess import TablePreprocessor
+
+        return TablePreprocessor(missing_columns=missing_columns)
+
+    def write(self, folder: Path) -> Path:
+        frame = self.frame.reset_index(drop=True).copy(deep=False)
+        frame.columns = [str(c) for c in frame.columns]
+        name = "target"
+        while name in frame.columns:  # a feature of that name would be overwritten
+            name += "_"
+        frame.insert(frame.shape[1], name, self.target)
+        frame.to_feather(folder / "table.feather")
+        return folder / "table.feather"
+
+
+@dataclass(frozen=True, eq=False)
+class ImageTable:
+    """Checked images, ready to be split.
+
+    Args:
+        name: For titles.
+        pixels: ``(N, C, H, W)``, uint8.
+        target: Class indices ``(N,)``.
+        classes: Labels ``(C,)``.
+        positive: Index of the positive class.
+        target_name: What the classes are called.
+        groups: ``(N,)`` or None: images of one group (a patient, a scene) stay on one side.
+        time: ``(N,)`` or None: the test part is later than the training part.
+        findings: What the checks found.
+        names: Where each image comes from ``(N,)``.
+    """
+
+    name: str
+    pixels: np.ndarray
+    target: np.ndarray
+    classes: tuple[Any, ...]
+    positive: int
+    target_name: str = "class"
+    groups: np.ndarray | None = None
+    time: np.ndarray | None = None
+    findings: tuple[Any, ...] = ()
+    names: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> np.ndarray:
+        from metabalance.data.pixels import image_hashes
+
+        return image_hashes(self.pixels)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of every pixel, the size and the target."""
+        digest = hashlib.sha256(repr((self.pixels.shape, self.classes)).encode())
+        for array in (self.pixels, self.target, self.groups, self.time):
+            if array is not None:
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()[:32]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        channels, height, width = self.pixels.shape[1:]
+        return channels, height, width
+
+    @property
+    def described(self) -> str:
+        channels, height, width = self.image_shape
+        return f"{len(self.target):,} images, {height}x{width}, {'grey' if channels == 1 else 'colour'}"
+
+    def facts(self) -> dict[str, Any]:
+        counts = np.bincount(self.target, minlength=len(self.classes))
+        shown = np.argsort(counts, kind="stable")[:SAMPLE_CLASSES]
+        return {
+            "image": list(self.image_shape),
+            "samples": {
+                str(self.classes[c]): [
+                    _data_uri(self.pixels[i]) for i in np.flatnonzero(self.target == c)[:SAMPLES]
+                ]
+                for c in shown
+            },
+        }
+
+    def take(self, index: np.ndarray) -> np.ndarray:
+        return self.pixels[index]
+
+    def preprocessor(self, missing_columns: Any = "error") -> Any:
+        from metabalance.data.pixels import ImagePreprocessor
+
+        return ImagePreprocessor(self.image_shape)
+
+    def write(self, folder: Path) -> Path:
+        np.save(folder / "target.npy", self.target)
+        np.save(folder / "images.npy", self.pixels)
+        return folder / "images.npy"
+
+
+def open_source(path: Path) -> tuple[Callable[[np.ndarray], Any], np.ndarray, Any]:
+    """What :meth:`Source.write` wrote: how to take rows, the target ``(N,)``, and an unfitted preprocessor."""
+    if path.suffix == ".npy":
+        from metabalance.data.pixels import ImagePreprocessor
+
+        pixels = np.load(path, mmap_mode="r")
+        return pixels.__getitem__, np.load(path.with_name("target.npy")), ImagePreprocessor(pixels.shape[1:])
+    import pandas as pd
+
+    from metabalance.data.preprocess import TablePreprocessor
+
+    frame = pd.read_feather(path)
+    target = frame.pop(frame.columns[-1]).to_numpy()
+    return frame.iloc.__getitem__, target, TablePreprocessor()
+
+
+def _data_uri(pixels: np.ndarray) -> str:
+    """A small PNG ``(C, H, W)`` that can stand in a page."""
+    import base64
+    import io
+
+    from PIL import Image
+
+    image = Image.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1))
+    image.thumbnail((SAMPLE_SIDE, SAMPLE_SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
