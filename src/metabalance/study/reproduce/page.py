@@ -124,8 +124,8 @@ def show(console: Any, result: dict[str, Any]) -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("the claim says", "condition", "difference", "verdict"):
         table.add_column(column, overflow="fold", no_wrap=column == "condition")
-    for cells in contrast_lines(result):
-        table.add_row(*cells)
+    for line in contrast_lines(result):
+        table.add_row(*line)
     console.print(table)
     for note in result["notes"]:
         print_(f"Note       {note}")
