@@ -117,7 +117,6 @@ NO_EXACT_PRIOR = {
     "balanced_supcon": "needs features",
     "joint_ssl": "needs features",
     "moco_pretraining": "the first phase has no classes",
-    "learning_to_reweight": "its weights are the step's, which is not taken here",
 } | dict.fromkeys(IMAGES_ONLY, "a table")
 
 
