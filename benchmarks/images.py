@@ -180,11 +180,9 @@ def table(piece: Piece, runs: Path, seeds: int) -> list[str]:
             f"{shares:.3f} | {figure('roc_auc')} | {seconds:.0f} |"
         )
     absent = {name: why for name, why in missing.items() if name not in found}
-    if absent:
-        lines += [
-            "",
-            "Not in the table: " + "; ".join(f"`{n}` ({why})" for n, why in sorted(absent.items())) + ".",
-        ]
+    for reason in dict.fromkeys(absent.values()):
+        names = ", ".join(f"`{name}`" for name, why in sorted(absent.items()) if why == reason)
+        lines += ["", f"Not in the table: {names}: {reason}."]
     return [*lines, ""]
 
 
@@ -206,7 +204,7 @@ def reading(piece: Piece, runs: Path, seeds: int) -> str:
         return f"- {piece.title}: not run yet."
     best = ", ".join(f"`{name}` ({value:+.3f})" for value, name in sorted(better, reverse=True)[:5])
     return (
-        f"- {piece.title}: of {total} recipes, {len(better)} have an interval above plain training"
+        f"- {piece.title}: of {total} recipes, {len(better)} with an interval above plain training"
         f"{f' (first: {best})' if better else ''}, {len(worse)} below, {total - len(better) - len(worse)} neither."
     )
 

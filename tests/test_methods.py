@@ -37,11 +37,11 @@ def parse_bibtex(text):
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 def test_facts_are_complete(method):
     assert method.stage in STAGES
-    assert method.modality in ("any", "numeric", "table")
+    assert method.modality in ("any", "numeric", "table", "image")
     assert method.what.endswith(".")
     assert method.what[:-1].count(". ") == 0, "one sentence"
     assert method.symbols
-    assert re.fullmatch(r"[a-z_]+", method.name)
+    assert re.fullmatch(r"[a-z][a-z0-9_]+", method.name)
     for paper in method.papers:
         assert 1900 < paper.year < 2027
         assert paper.authors
@@ -78,7 +78,7 @@ def test_recipes_of_the_table_are_those_that_exist():
 def test_resamplers_of_the_table_are_those_that_exist():
     from metabalance.sample import RESAMPLERS
 
-    listed = {m.name for m in METHODS if m.symbols == ("metabalance.sample:resample",)}
+    listed = {m.name for m in METHODS if m.symbols[0] == "metabalance.sample:resample"}
     assert listed == set(RESAMPLERS) - {"none", "simple"}
 
 

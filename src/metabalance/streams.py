@@ -7,7 +7,6 @@ imbalanced-learn's strategies, once.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from metabalance.data.transformed import Transformed
 from metabalance.sample import (
     RESAMPLERS,
     ClassBalancedSampler,
+    IndexSampler,
     OverSampler,
     PowerSampler,
     ShuffleSampler,
@@ -26,7 +26,7 @@ from metabalance.sample import (
     resample,
 )
 
-__all__ = ["STREAMS", "Task", "stream"]
+__all__ = ["STREAMS", "Task", "sampled_prior", "stream"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Task:
         return class_priors(self.counts)
 
 
-_SAMPLERS: dict[str, Callable[[Tensor, int], Any]] = {
+_SAMPLERS: dict[str, Callable[[Tensor, int], IndexSampler]] = {
     "natural": lambda y, seed: ShuffleSampler(y, seed=seed),
     "class_balanced": lambda y, seed: ClassBalancedSampler(y, seed=seed),
     "square_root": lambda y, seed: PowerSampler(y, q=0.5, seed=seed),
@@ -88,7 +88,7 @@ STREAMS = tuple(dict.fromkeys((*_SAMPLERS, *_ALIASES, *RESAMPLERS)))
 
 def stream(
     task: Task,
-    balancing: str,
+    balancing: str | IndexSampler,
     *,
     batch_size: int | None = None,
     seed: int | None = None,
@@ -100,7 +100,7 @@ def stream(
         task: The training part.
         balancing: A sampler (``natural``, ``class_balanced``, ``square_root``, ``random_over``,
             ``random_under``) or one of the imbalanced-learn strategies of ``metabalance.sample.RESAMPLERS``,
-            applied once to the training part.
+            applied once to the training part; or a sampler of the task's rows with settings of its own.
         batch_size: Rows per batch; by default the task's.
         seed: By default the task's.
         with_index: Batches are ``(inputs, target, weight, index)``, the index numbering the task's rows; for
@@ -112,16 +112,21 @@ def stream(
     Raises:
         ValueError: An unknown strategy; sample weights, or an index, with a strategy that makes new rows.
     """
-    balancing = _ALIASES.get(balancing, balancing)
     notes: tuple[str, ...] = ()
     size = task.batch_size if batch_size is None else batch_size
     seed = task.seed if seed is None else seed
-    if balancing in _SAMPLERS:
+    sampler: IndexSampler | None
+    if isinstance(balancing, str):
+        balancing = _ALIASES.get(balancing, balancing)
+        sampler = _SAMPLERS[balancing](task.target, seed) if balancing in _SAMPLERS else None
+    else:
+        sampler = balancing
+    same_rows = sampler is not None
+    if sampler is not None:
         x, y, weight = task.inputs, task.target, task.weight
-        one_batch = balancing == "natural" and size >= len(y)
-        sampler = None if one_batch else _SAMPLERS[balancing](y, seed)
-        prior = task.prior if balancing == "natural" else _sampled_prior(task, balancing)
-    elif balancing in RESAMPLERS:
+        prior = task.prior if balancing == "natural" else sampled_prior(task, sampler)
+        sampler = None if balancing == "natural" and size >= len(y) else sampler
+    elif isinstance(balancing, str) and balancing in RESAMPLERS:
         x, y, weight, notes = _resampled(task, balancing, seed)
         sampler = None if size >= len(y) else ShuffleSampler(y, seed=seed)
         prior = class_priors(class_counts(y, task.num_classes, weight))
@@ -132,7 +137,7 @@ def stream(
         prior = class_priors(prior * task.class_weight)
     tensors: tuple[Tensor, ...] = (x, y) if weight is None else (x, y, weight)
     if with_index:
-        if balancing not in _SAMPLERS:
+        if not same_rows:
             raise ValueError(
                 f"the stream {balancing!r} changes the rows, so they cannot be told apart by an index"
             )
@@ -146,11 +151,14 @@ def stream(
     return loader if task.augment is None else Transformed(loader, task.augment, seed), prior, notes
 
 
-def _sampled_prior(task: Task, balancing: str) -> Tensor:
-    """Class shares in the stream times the mean loss weight of each class's rows."""
+def sampled_prior(task: Task, sampler: IndexSampler) -> Tensor:
+    """Class shares ``(C,)`` of the sampler's epoch times the mean loss weight of each class's rows.
+
+    The user's class weights are not in it yet.
+    """
     rows = class_counts(task.target, task.num_classes)
-    present = (rows > 0).double()
-    share = rows.sqrt() if balancing == "square_root" else present
+    share = torch.zeros_like(rows)
+    share[rows > 0] = sampler.shares()
     mean_weight = torch.where(rows > 0, task.counts / rows.clamp_min(1), torch.zeros_like(rows))
     return class_priors(share * mean_weight)
 

@@ -603,3 +603,55 @@ def test_every_arm_of_every_claim_trains(name, tmp_path):
     assert result["verdict"]
     assert len(result["table"]) == sum(len(it.arms_of(condition)) for condition in conditions)
     assert (tmp_path / f"{name}.md").read_text()
+
+
+# ------------------------------------------------------------------------------------------- results page
+
+
+@pytest.fixture(scope="module")
+def runner():
+    import importlib.util
+    import sys
+    from pathlib import Path
+
+    path = Path(__file__).parents[2] / "benchmarks" / "images.py"
+    spec = importlib.util.spec_from_file_location("images_runner", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["images_runner"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_results_page_says_what_is_finished_and_what_is_not(runner, tmp_path):
+    store, piece = FitStore(tmp_path), runner.PIECES[0]
+    scores = {"erm": 0.5, "focal": 0.6, "logit_adjustment": 0.3}
+    for (name, seed), fit in piece.fits(3).items():
+        if name in scores and not (name == "focal" and seed == 2):
+            value = scores[name] + seed / 100 * (1 + (name == "focal"))
+            raw = dict.fromkeys(("balanced_accuracy", "many", "medium", "few", "roc_auc"), value)
+            record = {"raw": raw | {"recall": [1.0, 0.0]}, "counts": [30, 10], "seconds": 7.0}
+            store.save(fit, record)
+    broken = store.path(piece.fits(3)["dice", 0])
+    (tmp_path / "failures.json").write_text(json.dumps({broken.name: "it raised"}))
+    text = runner.page(runner.PIECES, tmp_path, 3)
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert [row.split("`")[1] for row in rows] == ["focal", "erm", "logit_adjustment"]  # best first
+    assert "(2 of 3 seeds)" in rows[0]
+    assert "| 0.750 |" in rows[1]  # recalls 1 and 0 at shares of 3/4 and 1/4
+    assert "`dice`: it raised." in text
+    assert "`drw`" in text[text.index("Not in the table") :]
+    assert "CIFAR-10-LT, ratio 100: not run yet" in text
+    assert "1 below" in text
+
+
+def test_every_piece_compares_with_plain_training_on_every_seed(runner):
+    assert len({piece.name for piece in runner.PIECES}) == len(runner.PIECES)
+    for piece in runner.PIECES:
+        fits = piece.fits(2)
+        assert ("erm", 1) in fits
+        assert next(iter(fits)) == ("erm", 0)
+        for fit in fits.values():
+            assert set(fit.options) <= recipe_options(fit.recipe).keys()
+    assert {name for name, _ in runner.PIECES[0].fits(1)} >= set(runner.RECIPES)

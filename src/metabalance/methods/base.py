@@ -51,8 +51,8 @@ class Method:
         papers: The paper it comes from, then those it also rests on.
         symbols: Where it lives, as ``"module:Name"``.
         recipe: Whether ``metabalance compare`` accepts the name; the classifier does too, baselines apart.
-        modality: What it applies to: ``"any"``, ``"numeric"`` (points that can be interpolated or clustered)
-            or ``"table"``.
+        modality: What it applies to: ``"any"``, ``"numeric"`` (points that can be interpolated or clustered),
+            ``"table"`` or ``"image"``.
         notes: What else one should know, a sentence each.
     """
 
@@ -100,5 +100,12 @@ def recipe(name: str, stage: str, what: str, papers: tuple[Paper, ...], *symbols
     return Method(name, stage, what, papers, (*symbols, f"metabalance.recipes:{name}"), recipe=True, **more)
 
 
-def resampler(name: str, what: str, *papers: Paper, recipe: bool = True, modality: str = "numeric") -> Method:
-    return Method(name, "sample", what, papers, ("metabalance.sample:resample",), recipe, modality)
+def resampler(
+    name: str,
+    what: str,
+    *papers: Paper,
+    recipe: bool = True,
+    modality: str = "numeric",
+    also: tuple[str, ...] = (),
+) -> Method:
+    return Method(name, "sample", what, papers, ("metabalance.sample:resample", *also), recipe, modality)

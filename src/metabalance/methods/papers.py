@@ -126,6 +126,28 @@ REN = Paper(
     ),
     2020, NEURIPS, volume="33", arxiv="2007.10740",
 )
+ZHANG_MIXUP = Paper(
+    "zhang2018mixup", "mixup: Beyond Empirical Risk Minimization",
+    ("Hongyi Zhang", "Moustapha Cisse", "Yann N. Dauphin", "David Lopez-Paz"), 2018, ICLR, arxiv="1710.09412",
+)
+YUN = Paper(
+    "yun2019cutmix", "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features",
+    ("Sangdoo Yun", "Dongyoon Han", "Seong Joon Oh", "Sanghyuk Chun", "Junsuk Choe", "Youngjoon Yoo"), 2019,
+    "IEEE/CVF International Conference on Computer Vision", arxiv="1905.04899",
+    doi="10.1109/ICCV.2019.00612",
+)
+CHOU = Paper(
+    "chou2020remix", "Remix: Rebalanced Mixup",
+    ("Hsin-Ping Chou", "Shih-Chieh Chang", "Jia-Yu Pan", "Wei Wei", "Da-Cheng Juan"), 2020,
+    "European Conference on Computer Vision Workshops", pages="95-110", arxiv="2007.03943",
+    doi="10.1007/978-3-030-65414-6_9",
+)
+KIM = Paper(
+    "kim2020m2m", "M2m: Imbalanced Classification via Major-to-Minor Translation",
+    ("Jaehyung Kim", "Jongheon Jeong", "Jinwoo Shin"), 2020,
+    "IEEE/CVF Conference on Computer Vision and Pattern Recognition", arxiv="2004.00431",
+    doi="10.1109/CVPR42600.2020.01391",
+)
 XIE = Paper(
     "xie2023neural", "Neural Collapse Inspired Attraction-Repulsion-Balanced Loss for Imbalanced Learning",
     ("Liang Xie", "Yibo Yang", "Deng Cai", "Xiaofei He"), 2023, "Neurocomputing", "article", "527", "60-70",

@@ -27,6 +27,29 @@ METHODS: tuple[Method, ...] = (
         "Draws a class in proportion to the root of its size: halfway between natural and balanced.",
         (papers.KANG,), "metabalance.sample:PowerSampler",
     ),
+    recipe(
+        "progressive", "sample",
+        "Draws classes by their natural shares at first and equally in the end, with a linear passage.",
+        (papers.KANG,), "metabalance.sample:ProgressiveSampler",
+    ),
+    recipe(
+        "mixup", "sample", "Averages examples in pairs, and their labels with them.", (papers.ZHANG_MIXUP,),
+        "metabalance.sample:Mixup",
+    ),
+    recipe(
+        "cutmix", "sample", "Pastes a patch of an image onto another and mixes the labels by the area.",
+        (papers.YUN,), "metabalance.sample:CutMix", modality="image",
+    ),
+    recipe(
+        "remix", "sample",
+        "Mixes examples in pairs and gives the label to the rarer class where the two are very unequal.",
+        (papers.CHOU, papers.ZHANG_MIXUP), "metabalance.sample:Remix",
+    ),
+    recipe(
+        "m2m", "sample",
+        "Changes examples of large classes, late in training, until a second network takes them for a small class.",
+        (papers.KIM,), "metabalance.sample:MajorToMinor",
+    ),
     resampler(
         "random_over", "Repeats random rows of the smaller classes once, before training starts.", papers.BUDA,
         recipe=False, modality="any",
@@ -37,6 +60,7 @@ METHODS: tuple[Method, ...] = (
     ),
     resampler(
         "smote", "Adds points on the lines between neighbours of the same small class.", papers.CHAWLA,
+        also=("metabalance.sample:SMOTE",),
     ),
     resampler(
         "borderline_smote", "SMOTE that starts only from points near rows of other classes.", papers.HAN,
@@ -46,6 +70,7 @@ METHODS: tuple[Method, ...] = (
     ),
     resampler(
         "adasyn", "SMOTE that adds more points where neighbours of other classes are more numerous.", papers.HE,
+        also=("metabalance.sample:ADASYN",),
     ),
     resampler(
         "cluster_centroids", "Replaces the rows of a large class by k-means centres.", papers.LIN_WC,

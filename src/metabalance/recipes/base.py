@@ -14,7 +14,10 @@ from torch import Tensor, nn
 
 from metabalance.counts import class_priors
 from metabalance.data.cycle import Cycle
+from metabalance.data.transformed import Transformed
 from metabalance.engine import Objective, plain_step
+from metabalance.sample import IndexSampler
+from metabalance.sample.mixup import shares
 from metabalance.streams import Task, stream
 
 # A table of a few hundred rows is one batch: an epoch is then this many steps, not one.
@@ -66,6 +69,28 @@ class Plan:
     finished_prior: Tensor | None = None
 
 
+class Mixed(Transformed):
+    """A loader whose examples are mixed in pairs, by labels ``(B, C)`` that carry their example's weight.
+
+    What is mixed then weighs what its parts weigh, and batches are ``(inputs, target)``.
+
+    Args:
+        loader: Batches ``(inputs, target)`` or ``(inputs, target, weight)``.
+        transform: Such as :class:`~metabalance.sample.Mixup`.
+        task: Names the number of classes and the seed.
+    """
+
+    def __init__(self, loader: Any, transform: Callable, task: Task) -> None:
+        # Another seed than the augmentation's, which counts the same batches.
+        super().__init__(loader, transform, task.seed + 2**32)
+        self.num_classes = task.num_classes
+
+    def apply(self, batch: tuple[Tensor, ...], epoch: int, position: int) -> tuple[Tensor, ...]:
+        inputs, target, *weight = batch
+        label = shares(target, self.num_classes, inputs)
+        return super().apply((inputs, label * weight[0][:, None] if weight else label), epoch, position)
+
+
 def steps_per_epoch(task: Task, batch_size: int | None = None) -> int:
     """Batches between two validations: those of one natural pass, the same for every recipe."""
     return max(MIN_STEPS_PER_EPOCH, -(-len(task.target) // (batch_size or task.batch_size)))
@@ -73,7 +98,7 @@ def steps_per_epoch(task: Task, batch_size: int | None = None) -> int:
 
 def single_phase(
     task: Task,
-    balancing: str = "natural",
+    balancing: str | IndexSampler = "natural",
     loss: nn.Module | None = None,
     prior: Tensor | None = None,
     *,

@@ -5,6 +5,7 @@ recipes would have taken, and follows what all of them together do to the class 
 together is refused with the reason; what goes together but corrects the prior twice is done and said.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,7 @@ from metabalance.data.cycle import Cycle
 from metabalance.data.transformed import Transformed
 from metabalance.engine import Objective, plain_step
 from metabalance.recipes import adjusting, baseline, costing, meta, moving, representing, sampling, weighing
-from metabalance.recipes.base import Plan, single_phase, steps_per_epoch
+from metabalance.recipes.base import Mixed, Plan, single_phase, steps_per_epoch
 from metabalance.streams import Task, stream
 
 __all__ = ["compose"]
@@ -76,16 +77,16 @@ def compose(
         task = replace(task, augment=views)
     loader, prior, notes = stream(task, sample)
     if "mix" in plans:
-        loader = Transformed(loader, _transform(plans["mix"]), seed=task.seed + 1)
+        loader = Mixed(loader, _transform(plans["mix"]), task)
     natural = single_phase(task).training_prior
-    effects = {
-        "sample": _ratio(prior, natural),
-        "loss": _ratio(costs.training_prior, natural) if costs else torch.ones_like(prior),
+    effects = {"sample": _ratio(prior, natural)}
+    effects |= {
+        slot: _ratio(plans[slot].training_prior, natural) for slot in ("loss", "mix") if slot in plans
     }
     plan = Plan(
         loader=Cycle(loader, steps_per_epoch(task)),
         objective=Objective(costs.objective.loss if costs else nn.CrossEntropyLoss(reduction="none"), pairs),
-        training_prior=class_priors(prior * effects["loss"]),
+        training_prior=class_priors(prior * math.prod(effects[slot] for slot in effects if slot != "sample")),
         parts=tuple(part for p in plans.values() for part in p.parts),
         prepare=costs.prepare if costs else None,
         select_from=max((p.select_from for p in plans.values()), default=0.0),

@@ -132,7 +132,8 @@ def ot_reweighting(
     Args:
         cost: ``combined``, ``feature``, ``label``, or ``twoloss``, the sum of two transports.
         alpha: Share of the features in the combined cost.
-        parametrization: ``vector``, a number for each row; or ``weightnet``, a network of the features.
+        parametrization: ``vector``, a number for each row; or ``weightnet``, a network of the features, which
+            comes to balanced classes only where the features tell them apart.
         meta: ``prototype``, the class means; or ``whole``, the rows.
         meta_set: Holds out this multiple of the rarest class's size from every class for the balanced side; None
             draws it from the training rows.
@@ -142,7 +143,11 @@ def ot_reweighting(
         train: What the second stage trains, the ``network`` or its ``head``.
         plain: The part of the epochs for plain training.
         published: The second stage as in the released code: class-balanced weights that hardly move, the head
-            alone at a rate of 2e-5, batches of 16, and ten times the loss on the balanced batch.
+            alone at a rate of 2e-5, batches of 16, and ten times the loss on the balanced batch. ``lr``,
+            ``inner_steps``, ``init`` and ``train`` then play no part.
+
+    Raises:
+        ValueError: An option outside its range.
     """
     if train not in ("network", "head"):
         raise ValueError(f"train={train!r} is unknown; use 'network' or 'head'")
@@ -157,7 +162,8 @@ def ot_reweighting(
     balanced, prior = _balanced(judge, 10 * task.num_classes)
     rows, _, _ = stream(task, "natural", batch_size=size, seed=2 * task.seed, with_index=True)
     coefficient = 10.0 if published else 0.0
-    # At the optimum of the label cost every class has the same mass; features move that a little.
+    # At the optimum of the label cost every class has the same mass. Features, too few epochs and the weight
+    # network stay short of that by an unknown amount: the rest is for the calibration on held-out rows.
     prior = _published_prior(task, coefficient, size) if published else prior
     optimizer = partial(torch.optim.SGD, lr=2e-5, momentum=0.9, nesterov=True, weight_decay=5e-4)
     second = Plan(
@@ -199,6 +205,9 @@ def curve_net(
             weight decay below would outweigh what the look-ahead says.)
         lr: Learning rate of the weight network (Adam, with the published weight decay of 1e-4).
         freeze_modules: Modules that the look-ahead leaves alone.
+
+    Raises:
+        ValueError: An option outside its range.
     """
     for name, value in (("probing", probing), ("learning", learning)):
         if not 0 < value < 1:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metabalance.sample.base import IndexSampler, draw_classes, epoch_generator, replicate
+from metabalance.sample.base import IndexSampler, copies, draw_classes, epoch_generator, shuffled
 
 
 class ClassBalancedSampler(IndexSampler):
@@ -52,22 +52,25 @@ class ClassBalancedSampler(IndexSampler):
         self.mode = mode
         self.reshuffle = reshuffle
         # A rank that took every W-th draw of a rotation would see every W-th class only.
-        self.block = len(self.members) if mode == "rotation" else 1
+        self.block = len(self.lengths) if mode == "rotation" else 1
 
     @property
     def size(self) -> int:
-        return len(self.members) * max(len(rows) for rows in self.members)
+        return len(self.lengths) * int(self.lengths.max())
+
+    def shares(self) -> Tensor:
+        return torch.full((len(self.lengths),), 1 / len(self.lengths), dtype=torch.float64)
 
     def draw(self, generator: torch.Generator) -> Tensor:
         if self.mode == "random":
-            return draw_classes(self.members, torch.ones(len(self.members)), self.size, generator)
-        turns = self.size // len(self.members)
+            return draw_classes(self.order, self.lengths, self.shares(), self.size, generator)
+        turns = int(self.lengths.max())
         if self.reshuffle:
-            columns = [replicate(rows, turns, generator) for rows in self.members]
+            columns = [shuffled(copies(rows, turns, generator), generator) for rows in self.members]
         else:
             fixed = epoch_generator(self.seed, 0)
             columns = [_padded(rows, turns, fixed) for rows in self.members]
-        return torch.stack(columns, dim=1).reshape(-1)
+        return torch.cat(columns).view(-1, turns).t().reshape(-1)
 
 
 def _padded(rows: Tensor, size: int, generator: torch.Generator) -> Tensor:

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from metabalance.sample.base import RatioSampler, replicate
+from metabalance.sample.base import RatioSampler, copies
 
 
 class OverSampler(RatioSampler):
@@ -31,8 +31,8 @@ class OverSampler(RatioSampler):
 
     def sizes(self) -> list[int]:
         # The tiny step back keeps 0.1 * 50 = 5.000000000000001 from becoming 6.
-        least = math.ceil(self.ratio * max(len(rows) for rows in self.members) - 1e-9)
-        return [max(len(rows), least) for rows in self.members]
+        least = math.ceil(self.ratio * int(self.lengths.max()) - 1e-9)
+        return self.lengths.clamp_min(least).tolist()
 
     def take(self, rows: Tensor, size: int, generator: torch.Generator) -> Tensor:
-        return replicate(rows, size, generator)
+        return copies(rows, size, generator)

@@ -45,8 +45,7 @@ class PowerSampler(IndexSampler):
         self.q = q
 
     def shares(self) -> Tensor:
-        """Probabilities, float64, of the classes that occur."""
-        logs = self.q * torch.tensor([len(rows) for rows in self.members], dtype=torch.float64).log()
+        logs = self.q * self.lengths.double().log()
         return logs.softmax(0)  # the powers themselves may overflow
 
     @property
@@ -54,4 +53,4 @@ class PowerSampler(IndexSampler):
         return len(self.target)
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        return draw_classes(self.members, self.shares(), self.size, generator)
+        return draw_classes(self.order, self.lengths, self.shares(), self.size, generator)

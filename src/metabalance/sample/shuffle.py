@@ -6,7 +6,7 @@ Bottou, SLDS 2009, "Curiously fast convergence of some stochastic gradient desce
 import torch
 from torch import Tensor
 
-from metabalance.sample.base import IndexSampler
+from metabalance.sample.base import IndexSampler, shuffled
 
 
 class ShuffleSampler(IndexSampler):
@@ -24,5 +24,8 @@ class ShuffleSampler(IndexSampler):
     def size(self) -> int:
         return len(self.target)
 
+    def shares(self) -> Tensor:
+        return self.lengths.double() / self.size
+
     def draw(self, generator: torch.Generator) -> Tensor:
-        return torch.randperm(self.size, generator=generator)
+        return shuffled(torch.arange(self.size), generator)

@@ -6,7 +6,7 @@ Buda, Maki & Mazurowski, Neural Networks 2018, arXiv 1710.05381.
 import torch
 from torch import Tensor
 
-from metabalance.sample.base import RatioSampler
+from metabalance.sample.base import RatioSampler, shuffled
 
 
 class UnderSampler(RatioSampler):
@@ -30,8 +30,8 @@ class UnderSampler(RatioSampler):
     """
 
     def sizes(self) -> list[int]:
-        most = int(min(len(rows) for rows in self.members) / self.ratio + 1e-9)
-        return [min(len(rows), most) for rows in self.members]
+        most = int(int(self.lengths.min()) / self.ratio + 1e-9)
+        return self.lengths.clamp_max(most).tolist()
 
     def take(self, rows: Tensor, size: int, generator: torch.Generator) -> Tensor:
-        return rows[torch.randperm(len(rows), generator=generator)[:size]]
+        return rows if size == len(rows) else shuffled(rows, generator)[:size]

@@ -3,12 +3,11 @@
 Validation rows come from the images that the official training set leaves over, never from the test set.
 """
 
-import gzip
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,6 +15,9 @@ from torch import Tensor
 
 from metabalance.data import imbalance
 from metabalance.data.errors import DataError
+from metabalance.data.images import read_images
+from metabalance.data.noise import proportional_noise
+from metabalance.data.pixels import decode_images
 from metabalance.study.reproduce.base import Data
 
 __all__ = ["Source", "Split", "count_groups", "is_there", "make_split", "open_source"]
@@ -48,7 +50,7 @@ class Source:
     Args:
         train: Classes of the official training images ``(N,)``.
         test: Classes of the test images ``(M,)``.
-        read: ``(part, rows) -> uint8 (n, H, W) or (n, H, W, 3)``, where ``part`` is ``train`` or ``test``.
+        read: ``(part, rows) -> uint8 (n, channels, H, W)``, where ``part`` is ``train`` or ``test``.
         white: The value of the brightest pixel.
     """
 
@@ -59,8 +61,7 @@ class Source:
 
     def images(self, part: str, rows: np.ndarray) -> Tensor:
         """Images ``(n, channels, H, W)``, float32 from 0 to 1."""
-        pixels = torch.from_numpy(np.ascontiguousarray(self.read(part, rows))).float() / self.white
-        return pixels.unsqueeze(1) if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2).contiguous()
+        return torch.from_numpy(np.ascontiguousarray(self.read(part, rows))).float() / self.white
 
 
 @dataclass(frozen=True)
@@ -134,8 +135,6 @@ def make_split(data: Data, seed: int, folder: Path | None) -> Split:
 
     fit = part("train", train)
     if data.noise:
-        from metabalance.data.noise import proportional_noise
-
         fit = fit[0], proportional_noise(fit[1], data.noise, seed=seed)[0]
     return Split(fit, part("train", held), part("test", test), np.bincount(fit[1]), unlabeled)
 
@@ -204,25 +203,15 @@ def _either(path: Path) -> Path | None:
 
 @lru_cache(maxsize=2)
 def _read_idx(folder: Path) -> Source:
-    images, labels, test_images, test_labels = (_idx(folder / name) for name in _IDX)
-    pixels = {"train": images, "test": test_images}
-    return Source(
-        labels.astype(np.int64), test_labels.astype(np.int64), lambda part, rows: pixels[part][rows]
-    )
+    parts = {name: _labelled(folder, name) for name in ("train", "test")}
+    pixels = {name: found[0] for name, found in parts.items()}
+    return Source(parts["train"][1], parts["test"][1], lambda part, rows: pixels[part][rows])
 
 
-def _idx(path: Path) -> np.ndarray:
-    """An array of bytes in the format of LeCun's MNIST page."""
-    found = _either(path)
-    assert found is not None
-    content = gzip.decompress(found.read_bytes()) if found.suffix == ".gz" else found.read_bytes()
-    if len(content) < 4 or content[:3] != b"\0\0\x08":
-        raise DataError(f"{found} is no IDX file of bytes; replace it with the official one")
-    dims = [int.from_bytes(content[4 + 4 * i : 8 + 4 * i], "big") for i in range(content[3])]
-    values = np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * len(dims))
-    if len(values) != np.prod(dims):
-        raise DataError(f"{found} is cut short; replace it with the official one")
-    return values.reshape(dims)
+def _labelled(folder: Path, part: Literal["train", "test"]) -> tuple[np.ndarray, np.ndarray]:
+    found = read_images(folder, part=part)
+    assert found.labels is not None
+    return found.pixels, found.labels
 
 
 @lru_cache(maxsize=1)
@@ -232,7 +221,7 @@ def _read_cifar(folder: Path) -> Source:
     parts = {"train": np.concatenate(batches[:-1]), "test": batches[-1]}
 
     def read(part: str, rows: np.ndarray) -> np.ndarray:
-        return parts[part][rows, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        return parts[part][rows, 1:].reshape(-1, 3, 32, 32)
 
     train, test = (parts[part][:, 0].astype(np.int64) for part in ("train", "test"))
     return Source(train, test, read)
@@ -247,15 +236,14 @@ def _read_jpegs(folder: Path) -> Source:
     where = {"train": np.flatnonzero(~is_test), "test": np.flatnonzero(is_test)}
 
     def read(part: str, rows: np.ndarray) -> np.ndarray:
-        from PIL import Image
-
         index = where[part][rows]
-        return np.stack(
-            [
-                np.asarray(Image.open(io.BytesIO(content[offsets[i] : offsets[i + 1]].tobytes())))
-                for i in index
-            ]
-        )
+        files = [content[offsets[i] : offsets[i + 1]].tobytes() for i in index]
+        pixels, _, broken = decode_images(files, [f"image {i}" for i in index], (32, 32), channels=3)
+        if broken:
+            raise DataError(
+                f"{folder}: {len(broken)} images of cifar10_jpeg.npz cannot be read; get it again"
+            )
+        return pixels
 
     return Source(label[where["train"]], label[where["test"]], read)
 
@@ -269,5 +257,5 @@ def _digits() -> Source:
     test = imbalance.take_counts(digits.target, dict.fromkeys(range(NUM_CLASSES), DIGITS_TEST), DIGITS_SEED)
     where = {"test": test, "train": np.setdiff1d(np.arange(len(digits.target)), test)}
     labels = {part: digits.target[rows].astype(np.int64) for part, rows in where.items()}
-    pixels = digits.images.astype(np.uint8)
+    pixels = digits.images.astype(np.uint8)[:, None]
     return Source(labels["train"], labels["test"], lambda part, rows: pixels[where[part][rows]], white=16.0)

@@ -114,15 +114,18 @@ def show(console: Any, result: dict[str, Any]) -> None:
         print_(f"Here       {name}: {describe(setup)}; {result['seeds']} seeds")
     table = Table(box=None, pad_edge=False)
     for column in ("condition", "arm", *(TITLES.get(m, m) for m in result["shown"])):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "condition")
     for row in result["table"]:
-        table.add_row(row["condition"], row["arm"], *(number(row[m]) for m in result["shown"]))
+        first, *rest = (row[m] for m in result["shown"])  # a terminal has room for one interval
+        cells = [number(first), *(number(found | {"low": None}) for found in rest)]
+        table.add_row(row["condition"], row["arm"], *cells)
     console.print(table)
+    print_("")
     table = Table(box=None, pad_edge=False)
     for column in ("the claim says", "condition", "difference", "verdict"):
-        table.add_column(column, overflow="fold")
-    for cells in contrast_lines(result):
-        table.add_row(*cells)
+        table.add_column(column, overflow="fold", no_wrap=column == "condition")
+    for line in contrast_lines(result):
+        table.add_row(*line)
     console.print(table)
     for note in result["notes"]:
         print_(f"Note       {note}")

@@ -1,7 +1,7 @@
 """Weights as a function of loss and class size (Shu et al. 2023)."""
 
 from metabalance.study.reproduce.base import Arm, Claim, Published, greater
-from metabalance.study.reproduce.claims.setups import FALLBACK, FULL, SMALL
+from metabalance.study.reproduce.claims.setups import FALLBACK, FULL, SMALLER
 
 CLAIM = Claim(
     name="cmw-net",
@@ -18,7 +18,7 @@ CLAIM = Claim(
         greater("CMW-Net > ERM", "CMW-Net", "ERM"),
         greater("CMW-Net > Meta-Weight-Net", "CMW-Net", "Meta-Weight-Net"),
     ),
-    small={name: setup.but(n_max=300) for name, setup in SMALL.items()},
+    small=SMALLER,
     fallback=FALLBACK,
     full=FULL,
 )

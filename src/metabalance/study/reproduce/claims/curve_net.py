@@ -20,7 +20,7 @@ CLAIM = Claim(
         greater("CurveNet > ERM", "CurveNet", "ERM"),
         greater("CurveNet > Meta-Weight-Net", "CurveNet", "Meta-Weight-Net"),
     ),
-    small={name: setup.but(n_max=300, **NOISY) for name, setup in SMALL.items()},
+    small={name: setup.but(n_max=200, **NOISY) for name, setup in SMALL.items()},
     fallback={name: setup.but(**NOISY) for name, setup in FALLBACK.items()},
     full={name: setup.but(**NOISY) for name, setup in FULL.items()},
     notes=("The meta set here is taken from the noisy training rows: no clean images are given to any arm.",),

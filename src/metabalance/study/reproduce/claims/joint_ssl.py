@@ -1,7 +1,7 @@
 """A self-supervised loss beside the supervised one (Shwartz-Ziv et al. 2023)."""
 
 from metabalance.study.reproduce.base import Arm, Claim, Published, greater
-from metabalance.study.reproduce.claims.setups import FALLBACK, FULL, SMALL
+from metabalance.study.reproduce.claims.setups import FALLBACK, FULL, SMALLER
 
 CLAIM = Claim(
     name="joint-ssl",
@@ -22,7 +22,7 @@ CLAIM = Claim(
         greater("Joint-SSL > ERM", "Joint-SSL", "ERM"),
         greater("not by the augmentation alone", "Joint-SSL", "ERM, augmented"),
     ),
-    small={name: setup.but(n_max=300) for name, setup in SMALL.items()},
+    small=SMALLER,
     fallback=FALLBACK,
     full=FULL,
 )

@@ -1,7 +1,7 @@
 """Example weights from gradients on a clean batch (Ren et al. 2018)."""
 
 from metabalance.study.reproduce.base import Arm, Claim, Published, greater
-from metabalance.study.reproduce.claims.setups import FALLBACK, FULL, SMALL
+from metabalance.study.reproduce.claims.setups import FALLBACK, FULL, SMALLER
 
 CLAIM = Claim(
     name="learning-to-reweight",
@@ -22,7 +22,7 @@ CLAIM = Claim(
         greater("Learning to Reweight > ERM", "Learning to Reweight", "ERM"),
         greater("Learning to Reweight > balanced batches", "Learning to Reweight", "balanced batches"),
     ),
-    small={name: setup.but(n_max=300) for name, setup in SMALL.items()},
+    small=SMALLER,
     fallback=FALLBACK,
     full=FULL,
 )

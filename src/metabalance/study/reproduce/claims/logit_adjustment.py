@@ -25,6 +25,7 @@ CLAIM = Claim(
     contrasts=(
         greater("after training > ERM", "after training", "ERM"),
         greater("in the loss > ERM", "in the loss", "ERM"),
+        greater("in the loss > after training", "in the loss", "after training"),
         equal("tau 1 is balanced softmax", "in the loss", "balanced softmax"),
     ),
     small=SMALL,

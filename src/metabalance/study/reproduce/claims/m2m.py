@@ -1,7 +1,7 @@
 """Frequent examples translated into rare ones (Kim et al. 2020)."""
 
 from metabalance.study.reproduce.base import Arm, Claim, Published, greater
-from metabalance.study.reproduce.claims.setups import FALLBACK, FULL, SMALL
+from metabalance.study.reproduce.claims.setups import FALLBACK, FULL, SMALLER
 
 CLAIM = Claim(
     name="m2m",
@@ -18,7 +18,7 @@ CLAIM = Claim(
         greater("M2m > ERM", "M2m", "ERM"),
         greater("M2m > over-sampling", "M2m", "over-sampling"),
     ),
-    small={name: setup.but(n_max=300) for name, setup in SMALL.items()},
+    small=SMALLER,
     fallback=FALLBACK,
     full=FULL,
 )

@@ -1,7 +1,7 @@
 """A learned weight for every loss value (Shu et al. 2019)."""
 
 from metabalance.study.reproduce.base import Arm, Claim, Published, greater
-from metabalance.study.reproduce.claims.setups import FALLBACK, FULL, SMALL
+from metabalance.study.reproduce.claims.setups import FALLBACK, FULL, SMALLER
 
 CLAIM = Claim(
     name="meta-weight-net",
@@ -22,7 +22,7 @@ CLAIM = Claim(
         greater("Meta-Weight-Net > ERM", "Meta-Weight-Net", "ERM"),
         greater("Meta-Weight-Net > balanced batches", "Meta-Weight-Net", "balanced batches"),
     ),
-    small={name: setup.but(n_max=300) for name, setup in SMALL.items()},
+    small=SMALLER,
     fallback=FALLBACK,
     full=FULL,
 )

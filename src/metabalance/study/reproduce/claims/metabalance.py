@@ -22,9 +22,7 @@ CLAIM = Claim(
         "ERM": Arm("erm"),
         "over-sampling": Arm("oversample"),
         "MetaBalance as published": Arm("metabalance", {"inner_lr": 0.01, "order": 1}),
-        "MetaBalance tuned": Arm(
-            "metabalance", {"order": 2}, {"inner_lr": (0.03, 0.1), "leak": (0.005, 0.02)}
-        ),
+        "MetaBalance tuned": Arm("metabalance", {"order": 2, "inner_lr": 0.1}, {"leak": (0.005, 0.02)}),
     },
     contrasts=(
         greater("over-sampling > ERM", "over-sampling", "ERM"),
@@ -37,7 +35,8 @@ CLAIM = Claim(
         "CIFAR-10 severe": CIFAR_FULL.but(profile="one_vs_rest", ratio=980, order="random", module="resnet18")
     },
     notes=(
-        "The order, step and leak of the tuned arm are this library's; the paper's own is the other arm.",
+        "The order, step and leak of the tuned arm are this library's, the leak chosen on the validation rows; the other "
+        "arm has the paper's.",
         "Every update here is from one look-ahead; the published code averages 81.",
     ),
 )

@@ -1,7 +1,7 @@
 """Weights from optimal transport to a balanced set (Guo et al. 2022)."""
 
 from metabalance.study.reproduce.base import Arm, Claim, Published, greater
-from metabalance.study.reproduce.claims.setups import FALLBACK, FULL, SMALL
+from metabalance.study.reproduce.claims.setups import FALLBACK, FULL, SMALLER
 
 CLAIM = Claim(
     name="ot",
@@ -22,7 +22,7 @@ CLAIM = Claim(
         greater("optimal transport > ERM", "optimal transport", "ERM"),
         greater("optimal transport > effective number", "optimal transport", "effective number"),
     ),
-    small={name: setup.but(n_max=300) for name, setup in SMALL.items()},
+    small=SMALLER,
     fallback=FALLBACK,
     full=FULL,
 )

@@ -1,7 +1,7 @@
 """Flat minima, and flatter ones for rare classes (Shwartz-Ziv et al. 2023)."""
 
 from metabalance.study.reproduce.base import Arm, Claim, Published, greater
-from metabalance.study.reproduce.claims.setups import FALLBACK, FULL, SMALL
+from metabalance.study.reproduce.claims.setups import FALLBACK, FULL, SMALLER
 
 CLAIM = Claim(
     name="sam-a",
@@ -23,7 +23,7 @@ CLAIM = Claim(
         greater("SAM-A > SAM", "SAM-A", "SAM"),
         greater("SAM-A > SGD", "SAM-A", "SGD"),
     ),
-    small={name: setup.but(n_max=300) for name, setup in SMALL.items()},
+    small=SMALLER,
     fallback=FALLBACK,
     full=FULL,
     seeds=4,

@@ -4,8 +4,10 @@ from metabalance.study.reproduce.base import Data, Setup, Training
 
 # 1,240 images, 500 down to 5: counts of ten classes 500, 299, 179, 107, 64, 38, 23, 13, 8, 5.
 FASHION_LT = Setup(Data("fashion-mnist", "long_tail", n_max=500, ratio=100))
-# One class of 1,000 images, drawn by the seed, and 5 of each other.
-FASHION_SEVERE = Setup(Data("fashion-mnist", "one_vs_rest", n_max=1000, ratio=200, order="random"))
+# For arms that cost several times as much as plain training.
+FASHION_LT_300 = FASHION_LT.but(n_max=300)
+# One class of 500 images, drawn by the seed, and 5 of each other.
+FASHION_SEVERE = Setup(Data("fashion-mnist", "one_vs_rest", n_max=500, ratio=100, order="random"))
 # On data that ship with scikit-learn.
 DIGITS_LT = Setup(
     Data("digits", "long_tail", n_max=100, ratio=25, order="random", validation=20, test=None),
@@ -20,5 +22,6 @@ CIFAR_FULL = Setup(
 CIFAR_STEP_FULL = CIFAR_FULL.but(profile="step")
 
 SMALL = {"Fashion-MNIST-LT": FASHION_LT}
+SMALLER = {"Fashion-MNIST-LT": FASHION_LT_300}
 FALLBACK = {"digits-LT": DIGITS_LT}
 FULL = {"CIFAR-10-LT": CIFAR_FULL}

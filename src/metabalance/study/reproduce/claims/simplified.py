@@ -1,7 +1,7 @@
 """Ordinary knobs, tuned, instead of special remedies (Shwartz-Ziv et al. 2023)."""
 
 from metabalance.study.reproduce.base import Arm, Claim, Published, greater
-from metabalance.study.reproduce.claims.setups import FALLBACK, FULL, SMALL
+from metabalance.study.reproduce.claims.setups import FALLBACK, FULL, SMALLER
 
 CLAIM = Claim(
     name="simplified",
@@ -25,7 +25,7 @@ CLAIM = Claim(
         greater("all knobs > a special loss", "all knobs", "logit adjustment"),
         greater("batches of 16 > of 256", "ERM, batches of 16", "ERM, batches of 256"),
     ),
-    small={name: setup.but(n_max=300) for name, setup in SMALL.items()},
+    small=SMALLER,
     fallback=FALLBACK,
     full=FULL,
     seeds=3,

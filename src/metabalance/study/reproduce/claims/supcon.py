@@ -1,7 +1,7 @@
 """Examples of one class pulled together (Khosla et al. 2020; balanced: Zhu et al. 2022)."""
 
 from metabalance.study.reproduce.base import Arm, Claim, Published, greater
-from metabalance.study.reproduce.claims.setups import FALLBACK, FULL, SMALL
+from metabalance.study.reproduce.claims.setups import FALLBACK, FULL, SMALLER
 
 CLAIM = Claim(
     name="supcon",
@@ -27,7 +27,7 @@ CLAIM = Claim(
         greater("balanced > SupCon", "balanced SupCon", "SupCon"),
         greater("not by logit adjustment alone", "balanced SupCon", "logit adjustment, augmented"),
     ),
-    small={name: setup.but(n_max=300) for name, setup in SMALL.items()},
+    small=SMALLER,
     fallback=FALLBACK,
     full=FULL,
 )

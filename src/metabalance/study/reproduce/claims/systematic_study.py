@@ -6,7 +6,7 @@ main metric is theirs: the mean over the classes of the area of one class agains
 
 from metabalance.study.reproduce.base import Arm, Claim, Contrast, Data, Published, Setup, Training, greater
 
-UPDATES, BATCH, N_MAX = 400, 32, 200
+UPDATES, BATCH, N_MAX = 300, 32, 200
 AUC = "roc_auc"
 
 
