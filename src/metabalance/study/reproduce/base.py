@@ -61,7 +61,7 @@ class Data:
     order: str = "given"
     validation: int = 30
     test: int | None = 200
-    unlabeled: float = 0.0
+    unlabeled: int = 0
     unlabeled_ratio: float = 1.0
     noise: float = 0.0
 

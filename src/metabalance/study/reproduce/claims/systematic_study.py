@@ -18,7 +18,7 @@ def level(
     rows = (10 - small) * n_max + small * int(n_max / ratio)
     steps = max(10, -(-rows // BATCH))  # a recipe's epoch has at least ten
     return Setup(
-        Data(images, "step", n_max, ratio, minority, order="random", test=100),
+        Data(images, "step", n_max, ratio, minority, order="random", validation=20, test=100),
         Training(epochs=round(updates / steps), batch_size=BATCH),
     )
 
