@@ -334,6 +334,12 @@ def test_the_word_on_the_whole_claim(judgements, word):
     assert overall([judged(*j) for j in judgements]) == word
 
 
+def test_a_control_is_shown_and_decides_nothing():
+    control = Judgement(Contrast("c", "accuracy", (), control=True), "x", Interval(0, 0, 0, 0.95, "t"), HELD)
+    assert overall([control, judged("a", "x", NOT_HELD)]) == NOT_HELD
+    assert overall([replace(control, verdict=UNCLEAR), judged("a", "x", HELD)]) == HELD
+
+
 def test_an_interval_is_student_t_over_seeds():
     from scipy import stats
 
