@@ -109,16 +109,21 @@ def with_metabalance(model: nn.Module) -> Callable[[tuple, tuple], list]:
 PEERS = {"TorchOpt": ("torchopt", with_torchopt), "higher": ("higher", with_higher)}
 
 
-def race(contestants: dict[str, Callable[[], object]], repeats: int, calls: int) -> dict[str, float]:
+def race(
+    contestants: dict[str, Callable[[], object]],
+    repeats: int,
+    calls: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float]:
     """Median seconds of one call, the contestants taking turns."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for repeat in range(repeats + 1):
         for name, run in contestants.items():
-            start = time.perf_counter()
+            start = clock()
             for _ in range(calls):
                 run()
             if repeat:  # the first round warms up
-                times[name].append((time.perf_counter() - start) / calls)
+                times[name].append((clock() - start) / calls)
     return {name: statistics.median(values) for name, values in times.items()}
 
 

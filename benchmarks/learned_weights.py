@@ -2,14 +2,15 @@
 
 Prints the tables of docs/results/speed-learned-weights.md:
 ``OMP_NUM_THREADS=1 python benchmarks/learned_weights.py``. Contestants take turns within every repeat, so that
-a busy machine slows all of them; figures are medians. Betty, TorchOpt and higher are compared where they can
-be imported.
+a busy machine slows all of them; figures are medians of the process's own time on one thread. Betty, TorchOpt and
+higher are compared where they can be imported.
 """
 
 import argparse
 import copy
 import importlib
 import logging
+import time
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -49,13 +50,19 @@ def ours(model: nn.Module, batch: Batch, meta: Batch, mode: str = "forward") -> 
     return weight_gradient(model, losses, batch, lambda _: c, mean, meta, inner_lr=INNER_LR, mode=mode).grad
 
 
-def double_backward(model: nn.Module, batch: Batch, meta: Batch) -> Tensor:
+def double_backward(model: nn.Module, batch: Batch, meta: Batch, everywhere: bool = False) -> Tensor:
+    """With ``everywhere``, as published code has it: ``backward()``, which fills in all leaves' gradients."""
     c = torch.full((len(batch[1]),), 1 / len(batch[1]), dtype=batch[0].dtype, requires_grad=True)
     params = dict(model.named_parameters())
     slope = torch.autograd.grad((c * losses(model, batch)).sum(), list(params.values()), create_graph=True)
     ahead = {name: p - INNER_LR * g for (name, p), g in zip(params.items(), slope)}
     judged = F.cross_entropy(functional_call(model, ahead, (meta[0],)), meta[1])
-    return torch.autograd.grad(judged, c)[0]
+    if not everywhere:
+        return torch.autograd.grad(judged, c)[0]
+    judged.backward()
+    model.zero_grad()
+    assert c.grad is not None
+    return c.grad
 
 
 # ------------------------------------------------- a whole step: look-ahead, judgement, weigher, network
@@ -138,9 +145,13 @@ class Metabalance:
 
 
 class Betty:
-    """Betty's two levels: its look-ahead is its real step, its gradient a finite difference taken at θ'."""
+    """Betty's two levels, its gradient a finite difference.
 
-    def __init__(self, model: nn.Module) -> None:
+    Without ``roll_back`` its look-ahead is its real step: a forward and a backward pass less, and the network
+    never sees the new weights. With it the alternation is Meta-Weight-Net's.
+    """
+
+    def __init__(self, model: nn.Module, roll_back: bool = True) -> None:
         from betty.configs import Config, EngineConfig
         from betty.engine import Engine
         from betty.problems import ImplicitProblem
@@ -179,7 +190,9 @@ class Betty:
             device="cpu",
         )
         self.engine = Engine(
-            [upper, lower], EngineConfig(), {"u2l": {upper: [lower]}, "l2u": {lower: [upper]}}
+            [upper, lower],
+            EngineConfig(roll_back=roll_back),
+            {"u2l": {upper: [lower]}, "l2u": {lower: [upper]}},
         )
 
     def __call__(self, batch: Batch, meta: Batch) -> None:
@@ -213,11 +226,14 @@ SETTINGS = {
 
 
 def present() -> tuple[dict[str, Callable], list[str]]:
-    found, absent = {}, []
+    found: dict[str, Callable] = {}
+    absent = []
     for name, make in PEERS.items():
         try:
             importlib.import_module(name.lower())
             found[name] = make
+            if make is Betty:
+                found["Betty without roll_back"] = partial(Betty, roll_back=False)
         except ImportError as error:
             absent.append(f"{name} ({error})")
     return found, absent
@@ -229,25 +245,32 @@ def gradients(title: str, repeats: int) -> None:
     batch, meta = batch_of(*shape, classes=classes), batch_of(*shape, classes=classes)
     contestants: dict[str, Callable[[], object]] = {
         "plain SGD step": partial(plain, model, sgd(model), batch),
+        "double backward, of all leaves": partial(double_backward, make(), batch, meta, everywhere=True),
         "double backward": partial(double_backward, make(), batch, meta),
         "forward mode": partial(ours, make(), batch, meta),
         "forward mode's fall-back": partial(ours, make(), batch, meta, "double"),
     }
-    timed = race(contestants, repeats, calls)
-    ratio = timed["forward mode"] / timed["double backward"]
-    double = model.double()
+    timed = race(contestants, repeats, calls, time.process_time)
+    ratios = [timed["forward mode"] / timed[f"double backward{how}"] for how in (", of all leaves", "")]
+    fresh = make()
+    double = copy.deepcopy(fresh).double()
     exact = [tuple(part.double() if part.is_floating_point() else part for part in b) for b in (batch, meta)]
-    theirs = double_backward(copy.deepcopy(double), *exact)
-    single = ours(copy.deepcopy(double).float(), batch, meta)
+    reference = double_backward(double, *exact)
+    apart = {
+        "forward mode in float64": ours(double, *exact),
+        "forward mode in float32": ours(copy.deepcopy(fresh), batch, meta).double(),
+        "double backward in float32": double_backward(copy.deepcopy(fresh), batch, meta).double(),
+    }
     differences = [
-        f"{name} {float((value - theirs).abs().max() / theirs.abs().max()):.1e}"
-        for name, value in (("float64", ours(copy.deepcopy(double), *exact)), ("float32", single.double()))
+        f"{name} {float((value - reference).abs().max() / reference.abs().max()):.1e}"
+        for name, value in apart.items()
     ]
     table(
         f"The gradient of every weight of a batch, {title}",
         timed,
-        f"Forward mode takes {ratio:.2f} of double backward's time. Largest relative difference to double "
-        f"backward in float64: {', '.join(differences)}.",
+        f"Forward mode takes {ratios[0]:.2f} of the time of a double backward to all leaves, {ratios[1]:.2f} of one to "
+        f"the weights alone. Largest relative difference to double "
+        f"backward in float64: {'; '.join(differences)}.",
     )
 
 
@@ -262,7 +285,7 @@ def whole_steps(title: str, repeats: int, peers: dict[str, Callable]) -> None:
         "double backward": partial(DoubleBackward(make()), batch, meta),
     }
     contestants |= {name: partial(peer(make()), batch, meta) for name, peer in peers.items()}
-    timed = race(contestants, repeats, calls)
+    timed = race(contestants, repeats, calls, time.process_time)
     torch.manual_seed(1)
     start = make().double()
     exact = [tuple(part.double() if part.is_floating_point() else part for part in b) for b in (batch, meta)]

@@ -1,4 +1,4 @@
-"""Runs what the README marks as runnable, as it stands there: `python tests/readme_commands.py`."""
+"""Runs what the README and the guide to images mark as runnable, as it stands: `python tests/readme_commands.py`."""
 
 import os
 import re
@@ -7,13 +7,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "docs/guide/images.md")  # in this order: the guide uses what the README's demo leaves
 
 
 def main() -> None:
-    blocks = re.findall(r"<!-- runnable -->\n```(\w+)\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    if len(blocks) < 5:
-        raise SystemExit(f"only {len(blocks)} runnable blocks in the README: were the marks lost?")
+    blocks = []
+    for page in PAGES:
+        text = (ROOT / page).read_text()
+        found = re.findall(r"<!-- runnable -->\n```(\w+)\n(.*?)```", text, flags=re.DOTALL)
+        if len(found) < 4:
+            raise SystemExit(f"only {len(found)} runnable blocks in {page}: were the marks lost?")
+        blocks += found
     bin_folder = Path(sys.executable).parent
     environment = os.environ | {"PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
     with tempfile.TemporaryDirectory() as folder:

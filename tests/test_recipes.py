@@ -99,7 +99,6 @@ class Shares(torch.nn.Module):
         return self.bias.expand(len(inputs), 2)
 
 
-# focal is not a proper loss; learning_to_reweight's weights are the step's, not the objective's
 MAKES_ROWS = {"smote", "borderline_smote", "svm_smote", "adasyn", "smote_enn", "cluster_centroids"}
 
 

@@ -359,12 +359,16 @@ def why_not_stackable(model: nn.Module) -> str | None:
     return None
 
 
+def _alone() -> bool:
+    return not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1
+
+
 def average_over_ranks(grads: Gradients, params: Sequence[Tensor]) -> Gradients:
     """Means over the processes of ``torch.distributed``, in one all-reduce; without it, ``grads`` themselves.
 
     A parameter that no rank's loss reached keeps None: zeros would let weight decay and momentum move it.
     """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+    if _alone():
         return grads
     reached = torch.tensor([float(g is not None) for g in grads], device=params[0].device)
     parts = [(torch.zeros_like(p) if g is None else g).reshape(-1) for g, p in zip(grads, params)]
@@ -530,20 +534,30 @@ def weight_gradient(
         c = coefficients(each.detach())
         start = c.detach().to(each.dtype, copy=True).requires_grad_(double)
         slope = _backward(each, theta, start)
-    moved = average_over_ranks([None if g is None else g.detach() for g in slope], theta)
-    with torch.no_grad():
-        ahead = add(list(theta), moved, -inner_lr)
-    ahead = [cast(Tensor, p).detach().requires_grad_() for p in ahead]
+    # With all rows in one process and a graph of the look-ahead, autograd goes through all of it at once.
+    whole = double and start is not None and _alone()
+    if whole:
+        ahead = add(list(theta), slope, -inner_lr)
+    else:
+        moved = average_over_ranks([None if g is None else g.detach() for g in slope], theta)
+        with torch.no_grad():
+            ahead = add(list(theta), moved, -inner_lr)
+        ahead = [cast(Tensor, p).detach().requires_grad_() for p in ahead]
     with _buffers_kept(model) as buffers:
         there: Any = Functional(model, dict(zip(named, cast(list[Tensor], ahead))) | buffers)
         outer_loss = outer_objective(there, outer)
-    direction = average_over_ranks(gradient(outer_loss, cast(list[Tensor], ahead)), theta)
     if not math.isfinite((each.detach().sum() + outer_loss.detach()).item()):
         raise FloatingPointError(
             f"the look-ahead gave losses with the sum {each.sum().item()} and an outer loss of "
             f"{outer_loss.item()}; the weights were left as they were. Check the inputs for NaN, or lower the "
             "learning rate or inner_lr"
         )
+    if whole:
+        assert start is not None
+        grad = torch.autograd.grad(outer_loss, start, retain_graph=True, allow_unused=True)[0]
+        grad = torch.zeros_like(c, requires_grad=False) if grad is None else grad
+        return WeightGradient(grad, each, c, outer_loss.detach())
+    direction = average_over_ranks(gradient(outer_loss, cast(list[Tensor], ahead)), theta)
     if double and start is not None:
         products = _along(slope, start, direction)
     else:

@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from torch.utils.data import DataLoader, TensorDataset
 
 from metabalance import sample
-from metabalance.sample import ClassBalancedSampler, OverSampler, PowerSampler, ShuffleSampler, UnderSampler
+from metabalance.sample import (
+    ClassBalancedSampler,
+    OverSampler,
+    PowerSampler,
+    ProgressiveSampler,
+    ShuffleSampler,
+    UnderSampler,
+)
+from metabalance.sample.base import MANY, IndexSampler, alias_table, draw_classes, rows_by_class, shuffled
 
 Y = torch.tensor([0] * 60 + [2] * 12 + [1] * 5)[
     torch.randperm(77, generator=torch.Generator().manual_seed(0))
@@ -26,6 +34,7 @@ MAKE = {
     "OverSampler, partial": lambda y, **kw: OverSampler(y, ratio=0.5, **kw),
     "UnderSampler": UnderSampler,
     "PowerSampler": PowerSampler,
+    "ProgressiveSampler": lambda y, **kw: ProgressiveSampler(y, epochs=3, **kw),
 }
 every = pytest.mark.parametrize("make", MAKE.values(), ids=MAKE.keys())
 
@@ -35,9 +44,29 @@ def counts(indices, y=Y):
 
 
 def test_every_exported_sampler_is_here():
-    made = {type(make(Y)).__name__ for make in MAKE.values()}
-    other = {"IndexSampler", "RESAMPLERS", "Resampled", "resample"}
-    assert made == set(sample.__all__) - other
+    exported = {
+        name
+        for name in sample.__all__
+        if isinstance(getattr(sample, name), type) and issubclass(getattr(sample, name), IndexSampler)
+    }
+    assert {type(make(Y)).__name__ for make in MAKE.values()} == exported - {"IndexSampler"}
+
+
+@every
+@pytest.mark.parametrize("epoch", [0, 1, 2])
+def test_classes_come_in_the_shares_that_are_named(make, epoch):
+    sampler = make(Y)
+    sampler.set_epoch(epoch)
+    shares = sampler.shares()
+    assert shares.dtype == torch.float64
+    assert float(shares.sum()) == pytest.approx(1)
+    seen = torch.zeros(3)
+    for seed in range(200):
+        sampler.seed = seed
+        seen += torch.bincount(Y[sampler.indices()], minlength=3)
+    n = float(seen.sum())
+    spread = 4 * (shares * (1 - shares) / n).sqrt()
+    assert ((seen / n - shares).abs() <= spread).all()
 
 
 @every
@@ -296,3 +325,112 @@ def test_power_q_not_finite():
 def test_a_class_without_rows_has_no_turn():
     y = torch.tensor([0, 0, 0, 2])
     assert y[ClassBalancedSampler(y).indices()].tolist() == [0, 2] * 3
+
+
+def test_progressive_goes_from_instance_to_class_balanced():
+    sampler = ProgressiveSampler(Y, epochs=5)
+    for t in range(7):
+        sampler.set_epoch(t)
+        part = min(t / 4, 1)
+        twin = [(1 - part) * n / 77 + part / 3 for n in (60, 5, 12)]
+        assert sampler.shares().tolist() == pytest.approx(twin)
+    assert ProgressiveSampler(Y, epochs=1).shares().tolist() == pytest.approx([60 / 77, 5 / 77, 12 / 77])
+
+
+def test_progressive_goes_on_where_it_was():
+    sampler, again = ProgressiveSampler(Y, epochs=5), ProgressiveSampler(Y, epochs=5, seed=8)
+    sampler.set_epoch(3)
+    again.load_state_dict(sampler.state_dict())
+    assert again.shares().tolist() == sampler.shares().tolist()
+    assert list(again) == list(sampler)
+
+
+def test_progressive_needs_an_epoch():
+    with pytest.raises(ValueError, match="epochs must be at least 1, but 0"):
+        ProgressiveSampler(Y, epochs=0)
+
+
+@pytest.mark.parametrize("scale", [1, 1000, 70_000])  # sorted by one byte, by two, by comparisons
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32])
+def test_rows_by_class_twin(scale, dtype):
+    y = (Y * scale).to(dtype)
+    order, lengths = rows_by_class(y)
+    expected = [i for c in sorted(set(y.tolist())) for i in range(77) if int(y[i]) == c]
+    assert order.tolist() == expected
+    assert lengths.tolist() == [60, 5, 12]
+    members = ShuffleSampler(y).members
+    assert [rows.tolist() for rows in members] == [
+        torch.nonzero(y == c).flatten().tolist() for c in y.unique()
+    ]
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int8, torch.int16])
+def test_labels_of_any_whole_dtype(dtype):
+    y = (Y > 0).to(dtype)
+    assert list(PowerSampler(y)) == list(PowerSampler((Y > 0).long()))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=20))
+def test_alias_table_gives_back_the_shares(shares):
+    total = sum(shares)
+    if total < 1e-6:
+        return
+    cut, other = alias_table(torch.tensor(shares, dtype=torch.float64))
+    back = [0.0] * len(shares)
+    for k, (mine, giver) in enumerate(zip(cut.tolist(), other.tolist())):
+        assert -1e-12 <= mine <= 1
+        back[k] += mine / len(shares)
+        back[giver] += (1 - mine) / len(shares)
+    assert back == pytest.approx([s / total for s in shares], abs=1e-9)
+
+
+def test_draws_with_a_share_of_zero_never_happen():
+    order, lengths = rows_by_class(Y)
+    shares = torch.tensor([0.5, 0.0, 0.5])
+    drawn = draw_classes(order, lengths, shares, 10_000, torch.Generator().manual_seed(0))
+    assert set(Y[drawn].tolist()) == {0, 2}
+
+
+def test_rows_within_a_class_are_drawn_alike_at_the_edges_too():
+    """The first and the last row of a class: where rounding would show."""
+    y = torch.arange(7).repeat_interleave(torch.tensor([1, 2, 3, 5, 50, 100, 3]))
+    order, lengths = rows_by_class(y)
+    shares = torch.arange(1.0, 8.0)
+    drawn = draw_classes(order, lengths, shares, 400_000, torch.Generator().manual_seed(0))
+    seen = torch.bincount(drawn, minlength=len(y)).double()
+    expected = 400_000 * (shares / shares.sum())[y] / lengths[y]
+    chi2 = float(((seen - expected) ** 2 / expected).sum())
+    assert abs(chi2 - len(y)) < 5 * math.sqrt(2 * len(y))
+
+
+def test_a_large_shuffle_is_a_uniform_permutation():
+    rows = torch.arange(MANY)
+    order = shuffled(rows, torch.Generator().manual_seed(0))
+    assert torch.equal(order.sort().values, rows)
+    assert torch.equal(rows, torch.arange(MANY))  # the argument is left as it is
+    # Where a row goes depends neither on its own place nor on its neighbour's.
+    cells = torch.zeros(16, 16)
+    cells.index_put_((rows // (MANY // 16), order // (MANY // 16)), torch.ones(MANY), accumulate=True)
+    chi2 = float(((cells - MANY / 256) ** 2 / (MANY / 256)).sum())
+    assert abs(chi2 - 225) < 5 * math.sqrt(2 * 225)
+    steps = torch.bincount((order[1:] - order[:-1]).remainder(64), minlength=64).double()
+    chi2 = float(((steps - (MANY - 1) / 64) ** 2 / (MANY / 64)).sum())
+    assert abs(chi2 - 63) < 5 * math.sqrt(2 * 63)
+    assert not torch.equal(order, shuffled(rows, torch.Generator().manual_seed(1)))
+
+
+def test_more_rows_than_torch_can_draw_from():
+    """WeightedRandomSampler ends at 2**24 rows."""
+    size = (1 << 24) + 5
+    y = torch.zeros(size, dtype=torch.uint8)
+    y[-3:] = 1
+    with pytest.raises(RuntimeError, match="2\\^24"):
+        torch.multinomial(torch.ones(size), 1, replacement=True)
+    drawn = PowerSampler(y, q=0.0).indices()
+    assert len(drawn) == size
+    assert int(drawn.min()) >= 0
+    assert int(drawn.max()) == size - 1
+    rare = torch.bincount(drawn[drawn >= size - 3] - (size - 3)).double()
+    assert ((rare - size / 6).abs() < 5 * math.sqrt(size / 6)).all()
+    assert float((drawn >= 1 << 24).double().mean()) == pytest.approx(0.5, abs=0.001)

@@ -271,9 +271,9 @@ def test_a_saved_model_gives_the_same_bits(model, table):
         loaded.predict_proba(np.zeros((1, 3, 8, 8), dtype=np.uint8))
 
 
-@pytest.mark.parametrize("recipe", ["logistic", "xgboost"])
-def test_baselines_of_images_ship_too(recipe, table, tmp_path):
-    trained = train_table(table, recipe, network={"module": "convnet"}).model
+@pytest.mark.parametrize("recipe", ["logistic", "xgboost", "ldam", "lws", "tau_norm"])
+def test_other_kinds_of_models_ship_too(recipe, table, tmp_path):
+    trained = train_table(table, recipe, network={"module": "convnet", "epochs": 3}).model
     trained.save(tmp_path / "model")
     loaded = TrainedModel.load(tmp_path / "model")
     np.testing.assert_array_equal(loaded.predict_proba(table.pixels), trained.predict_proba(table.pixels))

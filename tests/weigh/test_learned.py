@@ -297,6 +297,17 @@ def test_row_numbers_reach_the_weigher() -> None:
     assert len(seen) == 2
 
 
+def test_a_network_and_a_weigher_of_different_precisions() -> None:
+    torch.manual_seed(1)
+    single, model = MetaWeightNet(hidden=5), mlp()
+    step = LearnedWeights(single, [batch(9)], optimizer=gd(1.0))
+    before = weights(single)
+    train(step, model, [batch(0)])
+    assert weights(single).dtype == torch.float32
+    assert weights(model).dtype == torch.float64
+    assert not torch.equal(weights(single), before)
+
+
 def test_it_goes_on_to_the_same_bits() -> None:
     def fresh() -> LearnedWeights:
         return LearnedWeights(weigher(), [batch(20 + i) for i in range(3)], every=2)

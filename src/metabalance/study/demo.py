@@ -8,6 +8,7 @@ from rich.markup import escape
 from metabalance.data.errors import DataError
 
 RARE_DIGIT, RARE_ROWS, NEW_ROWS = 8, 48, 400
+TAIL_LARGEST, TAIL_RATIO, NEW_IMAGES = 100, 10, 100
 RECIPES = (
     "erm,class_weight,oversample,smote,focal,logit_adjustment,metabalance,"
     "metabalance(order=2,inner_lr=0.1,leak=0.005),logistic"
@@ -35,6 +36,25 @@ def demo_table(seed: int = 0):
     return frame.iloc[known].reset_index(drop=True), frame.iloc[new].reset_index(drop=True)
 
 
+def demo_images(folder: Path, new: Path, seed: int = 0) -> None:
+    """Writes the digits as images: a long tail with a folder for each class, and new ones in a flat folder."""
+    import numpy as np
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    from metabalance.data.imbalance import long_tail
+
+    digits = load_digits()
+    pixels = np.round(digits.images * (255 / 16)).astype(np.uint8)
+    known = long_tail(digits.target, ratio=TAIL_RATIO, n_max=TAIL_LARGEST, seed=seed)
+    rest = np.setdiff1d(np.arange(len(pixels)), known)
+    files = {i: folder / str(digits.target[i]) / f"{i:04}.png" for i in known}
+    files |= {i: new / f"{i:04}.png" for i in np.random.default_rng(seed).permutation(rest)[:NEW_IMAGES]}
+    for i, file in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[i]).save(file)
+
+
 def demo_command(*, out: Path, workers: int | None) -> None:
     """Writes the data, runs ``compare``, ``fit`` and ``predict`` on them, and says where everything lies."""
     from metabalance.study.commands import compare_command, fit_command, predict_command
@@ -45,6 +65,7 @@ def demo_command(*, out: Path, workers: int | None) -> None:
         raise DataError(f"{out} is not empty and holds no demo; choose another --out")
     table, new = demo_table()
     write_atomically(out / "digits.csv", table.to_csv(index=False).encode())
+    demo_images(out / "digits", out / "new_digits")
     write_atomically(out / "new.csv", new.drop(columns="is_eight").to_csv(index=False).encode())
 
     def say(command: str) -> None:
@@ -72,6 +93,10 @@ def demo_command(*, out: Path, workers: int | None) -> None:
     predict_command(
         model=model, data=out / "new.csv", out=scores, prior=None, overwrite=True, header=True, delimiter=None
     )
+    console.print(
+        f"\nThe same digits as images, long-tailed, lie in {escape(str(out / 'digits'))}: metabalance compare takes them too.",
+        soft_wrap=True, highlight=False,
+    )  # fmt: skip
     console.print(
         f"\nThe report of the comparison lies at {escape(str(run / 'report.html'))}",
         soft_wrap=True, highlight=False,

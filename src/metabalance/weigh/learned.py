@@ -132,7 +132,8 @@ class LearnedWeights(MetaStep):
     def coefficients(self, losses: Tensor, batch: Any) -> Tensor:
         """What the losses ``(B,)`` of a batch are multiplied by in its sum ``(B,)``."""
         extra = {"index": batch[3]} if len(batch) > 3 else {}
-        weights = self.weigher(losses, batch[1], **extra)
+        own = next((p.dtype for p in self.weigher.parameters()), losses.dtype)
+        weights = self.weigher(losses.to(own), batch[1], **extra).to(losses.dtype)
         return normalized(weights, self.normalize) * batch_weights(batch, losses)
 
     def update(self, epoch: int, **_: Any) -> None:

@@ -40,7 +40,8 @@ class LearningToReweight(MetaStep):
     """Learning to Reweight as a step of the engine: weights made for each batch, and forgotten after it.
 
     They sum to 1, so that the loss is a weighted mean and learning rates carry over. If no row of a batch
-    agrees with the meta batch, the network gets no gradient from it.
+    agrees with the meta batch, the network gets no gradient from it. Under ``torch.distributed`` they sum to 1
+    on each rank.
 
     A row's own weight (``sample_weight``, ``class_weight``) multiplies its learned one, as k copies of the row
     would: the look-ahead's loss is weighted, and so the alignments are.
