@@ -25,7 +25,7 @@ CLAIM = Claim(
         "MetaBalance tuned": Arm("metabalance", {"order": 2, "inner_lr": 0.1}, {"leak": (0.005, 0.02)}),
     },
     contrasts=(
-        greater("over-sampling > ERM", "over-sampling", "ERM"),
+        greater("over-sampling > ERM", "over-sampling", "ERM", control=True),
         greater("MetaBalance as published > over-sampling", "MetaBalance as published", "over-sampling"),
         greater("MetaBalance tuned > over-sampling", "MetaBalance tuned", "over-sampling"),
     ),
