@@ -632,8 +632,9 @@ def test_every_arm_of_every_claim_trains(name, tmp_path):
         condition: setup.but(**tiny, ratio=min(setup.data.ratio, 10.0), module="convnet-32")
         for condition, setup in it.small.items()
     }
+    most = {"unlabeled": 1, "unlabeled_ratio": 5.0}
     arms = {
-        arm: replace(a, changes={k: min(v, 2) if k == "unlabeled" else v for k, v in a.changes.items()})
+        arm: replace(a, changes={k: min(v, most.get(k, v)) for k, v in a.changes.items()})
         for arm, a in it.arms.items()
     }
     result = reproduce(replace(it, small=conditions, fallback={}, arms=arms), tmp_path, seeds=2)
