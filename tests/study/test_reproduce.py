@@ -13,6 +13,7 @@ from metabalance.cli import app
 from metabalance.data.errors import DataError
 from metabalance.judge.intervals import Interval
 from metabalance.methods import get_method
+from metabalance.networks import NETWORKS as LIBRARY
 from metabalance.recipes import recipe_options
 from metabalance.study.reproduce import run as running
 from metabalance.study.reproduce.base import (
@@ -533,6 +534,7 @@ def test_every_claim_is_whole(name):
         assert {c for c, _, _ in contrast.terms} <= conditions | {"*"}
     for setups in (it.small, it.fallback, it.full):
         for condition, setup in setups.items():
+            assert setup.training.module in LIBRARY.keys() | NETWORKS.keys() | {"mlp"}
             for arm in it.arms_of(condition).values():
                 for fit in fits_of(arm, setup, 0):  # names of changes are checked by making them
                     assert set(fit.options) <= recipe_options(fit.recipe).keys()
