@@ -13,6 +13,7 @@ from metabalance.cli import app
 from metabalance.data.errors import DataError
 from metabalance.judge.intervals import Interval
 from metabalance.methods import get_method
+from metabalance.networks import NETWORKS as LIBRARY
 from metabalance.recipes import recipe_options
 from metabalance.study.reproduce import run as running
 from metabalance.study.reproduce.base import (
@@ -533,6 +534,7 @@ def test_every_claim_is_whole(name):
         assert {c for c, _, _ in contrast.terms} <= conditions | {"*"}
     for setups in (it.small, it.fallback, it.full):
         for condition, setup in setups.items():
+            assert setup.training.module in LIBRARY.keys() | NETWORKS.keys() | {"mlp"}
             for arm in it.arms_of(condition).values():
                 for fit in fits_of(arm, setup, 0):  # names of changes are checked by making them
                     assert set(fit.options) <= recipe_options(fit.recipe).keys()
@@ -632,8 +634,9 @@ def test_every_arm_of_every_claim_trains(name, tmp_path):
         condition: setup.but(**tiny, ratio=min(setup.data.ratio, 10.0), module="convnet-32")
         for condition, setup in it.small.items()
     }
+    most = {"unlabeled": 1, "unlabeled_ratio": 5.0}
     arms = {
-        arm: replace(a, changes={k: min(v, 2) if k == "unlabeled" else v for k, v in a.changes.items()})
+        arm: replace(a, changes={k: min(v, most.get(k, v)) for k, v in a.changes.items()})
         for arm, a in it.arms.items()
     }
     result = reproduce(replace(it, small=conditions, fallback={}, arms=arms), tmp_path, seeds=2)
