@@ -64,6 +64,7 @@ def test_cdb_learns_its_weights_from_the_validation():
     plan = cdb(task(), tau=1.0)
     (loss,) = plan.parts
     assert isinstance(loss, CDBLoss)
+    torch.manual_seed(0)
     model = MLP(4, 2, hidden=(8,))
     fit(
         model,

@@ -57,6 +57,7 @@ def meta_weight_net(
     variant: str = "imbalance",
     hidden: int = 100,
     start: float = 0.0,
+    inner_lr: float | None = 0.1,
     meta_set: float | None = None,
 ) -> Plan:
     """Meta-Weight-Net: a small network reads the loss of a row and says how much it counts (Shu et al. 2019).
@@ -66,6 +67,9 @@ def meta_weight_net(
         variant: ``imbalance`` or ``noise``, the two published settings of the weight network's training.
         hidden: Its width.
         start: The part of the epochs that are trained plainly before.
+        inner_lr: Step size of the look-ahead, a plain gradient step: by default the published rate at the start.
+            None follows the optimizer, as published for SGD; at the rate of an Adam the look-ahead hardly
+            moves, and the weights with it.
         meta_set: See :func:`learning_to_reweight`.
 
     Raises:
@@ -76,7 +80,9 @@ def meta_weight_net(
 
     def make(rest: Task, meta: Any) -> LearnedWeights:
         net = _seeded(task, lambda: MetaWeightNet(hidden))
-        return LearnedWeights(net, meta, start_epoch=_epoch(task, start), **mwn.PUBLISHED[variant])
+        return LearnedWeights(
+            net, meta, inner_lr=inner_lr, start_epoch=_epoch(task, start), **mwn.PUBLISHED[variant]
+        )
 
     return _judged(task, meta_set, make, start)
 
@@ -87,6 +93,7 @@ def cmw_net(
     hidden: int = 100,
     log_counts: bool = False,
     start: float = 0.8,
+    inner_lr: float | None = 0.1,
     meta_set: float | None = None,
 ) -> Plan:
     """CMW-Net: the weight network knows the size of the row's class too; it starts late (Shu et al. 2023).
@@ -97,6 +104,7 @@ def cmw_net(
         hidden: Width of the weight network.
         log_counts: Families by the logarithms of the class sizes.
         start: The part of the epochs that are trained plainly before.
+        inner_lr: See :func:`meta_weight_net`.
         meta_set: See :func:`learning_to_reweight`.
 
     Raises:
@@ -105,7 +113,7 @@ def cmw_net(
 
     def make(rest: Task, meta: Any) -> LearnedWeights:
         net = _seeded(task, lambda: ClassAwareWeightNet(rest.counts, num_families, hidden, log_counts))
-        return LearnedWeights(net, meta, start_epoch=_epoch(task, start), **cmw.PUBLISHED)
+        return LearnedWeights(net, meta, inner_lr=inner_lr, start_epoch=_epoch(task, start), **cmw.PUBLISHED)
 
     return _judged(task, meta_set, make, start)
 

@@ -61,7 +61,7 @@ class Data:
     order: str = "given"
     validation: int = 30
     test: int | None = 200
-    unlabeled: float = 0.0
+    unlabeled: int = 0
     unlabeled_ratio: float = 1.0
     noise: float = 0.0
 
@@ -137,6 +137,7 @@ class Contrast:
         margin: 0 for "greater"; above 0 for "not worse by more than".
         equal: Also below ``margin``: the two are the same within it.
         part: Of which conclusion of the paper this is a part; a claim of several conclusions is judged one by one.
+        control: Not what the paper claims, but what makes it mean something; shown, and no part of the verdict.
     """
 
     says: str
@@ -145,23 +146,24 @@ class Contrast:
     margin: float = 0.0
     equal: bool = False
     part: str = ""
+    control: bool = False
 
 
 def greater(
-    says: str, arm: str, other: str, metric: str = "balanced_accuracy", margin: float = 0.0, part: str = ""
+    says: str, arm: str, other: str, metric: str = "balanced_accuracy", margin: float = 0.0, **more: Any
 ) -> Contrast:
     """``arm`` scores higher than ``other`` under each condition; with a margin, it is at most that much worse.
 
     Of a metric that is better when lower, the names change places.
     """
-    return Contrast(says, metric, (("*", arm, 1.0), ("*", other, -1.0)), margin, part=part)
+    return Contrast(says, metric, (("*", arm, 1.0), ("*", other, -1.0)), margin, **more)
 
 
 def equal(
-    says: str, arm: str, other: str, metric: str = "balanced_accuracy", margin: float = 0.005, part: str = ""
+    says: str, arm: str, other: str, metric: str = "balanced_accuracy", margin: float = 0.005, **more: Any
 ) -> Contrast:
     """The two scores differ by at most ``margin`` under each condition."""
-    return Contrast(says, metric, (("*", arm, 1.0), ("*", other, -1.0)), margin, equal=True, part=part)
+    return Contrast(says, metric, (("*", arm, 1.0), ("*", other, -1.0)), margin, equal=True, **more)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from metabalance.data.errors import DataError
 from metabalance.data.images import read_images
 from metabalance.data.noise import proportional_noise
 from metabalance.data.pixels import decode_images
+from metabalance.data.unlabeled import make_unlabeled
 from metabalance.study.reproduce.base import Data
 
 __all__ = ["Source", "Split", "count_groups", "is_there", "make_split", "open_source"]
@@ -112,7 +113,8 @@ def make_split(data: Data, seed: int, folder: Path | None) -> Split:
     held = imbalance.take_counts(source.train, dict.fromkeys(order, data.validation), seed)
     rest = np.setdiff1d(np.arange(len(source.train)), held)
     y = source.train[rest]
-    train = rest[imbalance.take_counts(y, _profile(data, order), seed)]
+    picked = imbalance.take_counts(y, _profile(data, order), seed)
+    train = rest[picked]
     every = np.bincount(source.test, minlength=NUM_CLASSES)
     most = every if data.test is None else np.minimum(every, data.test)
     if data.profile == "binary":  # positives as rare as in training
@@ -121,11 +123,8 @@ def make_split(data: Data, seed: int, folder: Path | None) -> Split:
     test = imbalance.take_counts(source.test, {c: int(most[c]) for c in order}, TEST_SEED)
     unlabeled = None
     if data.unlabeled:
-        left = np.setdiff1d(rest, train)
-        wanted = _unlabeled_counts(
-            data, order, len(train), np.bincount(source.train[left], minlength=NUM_CLASSES)
-        )
-        unlabeled = source.images("train", left[imbalance.take_counts(source.train[left], wanted, seed)])
+        free = make_unlabeled(y, picked, data.unlabeled_ratio, data.unlabeled, seed)
+        unlabeled = source.images("train", rest[free])
 
     def part(name: str, rows: np.ndarray) -> tuple[Tensor, np.ndarray]:
         labels = (source.train if name == "train" else source.test)[rows]
@@ -153,13 +152,6 @@ def _profile(data: Data, order: Sequence[int]) -> dict[int, int]:
         "balanced": lambda: [n] * NUM_CLASSES,
     }[data.profile]()
     return dict(zip(order, counts))
-
-
-def _unlabeled_counts(data: Data, order: Sequence[int], labeled: int, left: np.ndarray) -> dict[int, int]:
-    """Counts of a long tail whose total is ``unlabeled`` times the labelled rows, as far as images are left."""
-    shape = data.unlabeled_ratio ** (-np.arange(NUM_CLASSES) / (NUM_CLASSES - 1))
-    counts = np.floor(data.unlabeled * labeled * shape / shape.sum()).astype(int)
-    return {c: min(int(n), int(left[c])) for c, n in zip(order, counts)}
 
 
 def count_groups(counts: np.ndarray) -> dict[str, np.ndarray]:

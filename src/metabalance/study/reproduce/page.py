@@ -61,9 +61,15 @@ def contrast_lines(result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     lines = []
     for c in result["contrasts"]:
         unit = TITLES.get(c["metric"], c["metric"])
+        control = "control: " if c["control"] else ""
         bound = f", within {c['margin']:g}" if c["margin"] else ""
         lines.append(
-            (f"{c['says']} ({unit}{bound})", c["condition"], number(c["interval"], sign=True), c["verdict"])
+            (
+                f"{control}{c['says']} ({unit}{bound})",
+                c["condition"],
+                number(c["interval"], sign=True),
+                c["verdict"],
+            )
         )
     return lines
 

@@ -272,6 +272,7 @@ def summarise(claim: Claim, conditions: Mapping[str, Setup], store: FitStore, se
             {
                 "says": j.contrast.says,
                 "part": j.contrast.part,
+                "control": j.contrast.control,
                 "metric": j.contrast.metric,
                 "condition": j.condition,
                 "margin": j.contrast.margin,

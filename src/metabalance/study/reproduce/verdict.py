@@ -97,6 +97,7 @@ def verdict(gap: Interval, contrast: Contrast) -> str:
 
 def overall(judgements: Sequence[Judgement]) -> str:
     """The verdict on the whole claim: it held if every contrast did; else under which conditions, or which part."""
+    judgements = [j for j in judgements if not j.contrast.control]
     if judgements and all(j.verdict == HELD for j in judgements):
         return HELD
     conditions = list(dict.fromkeys(j.condition for j in judgements if j.condition))

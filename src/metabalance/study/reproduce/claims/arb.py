@@ -22,7 +22,12 @@ CLAIM = Claim(
     contrasts=(
         greater("ARB > cross-entropy", "ARB, counts of the batch", "cross-entropy"),
         greater("with global counts too", "ARB, counts of the training set", "cross-entropy"),
-        equal("global counts are balanced softmax", "ARB, counts of the training set", "balanced softmax"),
+        equal(
+            "global counts are balanced softmax",
+            "ARB, counts of the training set",
+            "balanced softmax",
+            control=True,
+        ),
     ),
     small=SMALL,
     fallback=FALLBACK,

@@ -26,7 +26,7 @@ CLAIM = Claim(
         "CDB, tau 1.5": Arm("cdb", {"tau": 1.5}),
     },
     contrasts=(
-        equal("weights by size do nothing", "weights by size", "ERM", "worst"),
+        equal("weights by size do nothing", "weights by size", "ERM", "worst", control=True),
         greater("CDB > ERM on the worst class", "CDB, dynamic tau", "ERM", "worst"),
         greater("with tau 1.5 too", "CDB, tau 1.5", "ERM", "worst"),
     ),

@@ -20,7 +20,7 @@ CLAIM = Claim(
     contrasts=(
         greater("dice > cross-entropy in F1", "dice", "cross-entropy", "f1"),
         greater("self-adjusting > cross-entropy in F1", "self-adjusting", "cross-entropy", "f1"),
-        greater("the price: a higher log-loss", "dice", "cross-entropy", "log_loss"),
+        greater("the price: a higher log-loss", "dice", "cross-entropy", "log_loss", control=True),
     ),
     small={"Fashion-MNIST 1:50": RARE},
     fallback={"digits 1:20": DIGITS_LT.but(profile="binary", n_max=800, ratio=20, epochs=15)},

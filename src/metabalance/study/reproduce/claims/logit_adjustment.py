@@ -26,7 +26,7 @@ CLAIM = Claim(
         greater("after training > ERM", "after training", "ERM"),
         greater("in the loss > ERM", "in the loss", "ERM"),
         greater("in the loss > after training", "in the loss", "after training"),
-        equal("tau 1 is balanced softmax", "in the loss", "balanced softmax"),
+        equal("tau 1 is balanced softmax", "in the loss", "balanced softmax", control=True),
     ),
     small=SMALL,
     fallback=FALLBACK,

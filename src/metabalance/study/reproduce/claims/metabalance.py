@@ -25,18 +25,16 @@ CLAIM = Claim(
         "MetaBalance tuned": Arm("metabalance", {"order": 2, "inner_lr": 0.1}, {"leak": (0.005, 0.02)}),
     },
     contrasts=(
-        greater("over-sampling > ERM", "over-sampling", "ERM"),
+        greater("over-sampling > ERM", "over-sampling", "ERM", control=True),
         greater("MetaBalance as published > over-sampling", "MetaBalance as published", "over-sampling"),
         greater("MetaBalance tuned > over-sampling", "MetaBalance tuned", "over-sampling"),
     ),
     small={"Fashion-MNIST severe": FASHION_SEVERE, "digits severe": DIGITS_SEVERE},
     fallback={"digits severe": DIGITS_SEVERE},
-    full={
-        "CIFAR-10 severe": CIFAR_FULL.but(profile="one_vs_rest", ratio=980, order="random", module="resnet18")
-    },
+    full={"CIFAR-10 severe": CIFAR_FULL.but(profile="one_vs_rest", ratio=980, order="random")},
     notes=(
         "The order, step and leak of the tuned arm are this library's, the leak chosen on the validation rows; the other "
         "arm has the paper's.",
-        "Every update here is from one look-ahead; the published code averages 81.",
+        "Every update here is from one look-ahead; the published code averages 81. At full scale the network is a ResNet-32.",
     ),
 )

@@ -10,7 +10,7 @@ FASHION_LT_300 = FASHION_LT.but(n_max=300)
 FASHION_SEVERE = Setup(Data("fashion-mnist", "one_vs_rest", n_max=500, ratio=100, order="random"))
 # On data that ship with scikit-learn.
 DIGITS_LT = Setup(
-    Data("digits", "long_tail", n_max=100, ratio=25, order="random", validation=20, test=None),
+    Data("digits", "long_tail", n_max=100, ratio=50, order="random", validation=20, test=None),
     Training(epochs=40, batch_size=32),
 )
 # The long-tail papers' own: 200 epochs of a ResNet-32 on CIFAR-10. Theirs is 5,000 images of the largest class and
