@@ -76,7 +76,8 @@ class _Search:
 
     def of(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Neighbours ``(M, k)`` of the points ``rows`` ``(M,)``, and which of them are proven ``(M,)``."""
-        every = len(rows) == self.n and len(self.left) * len(self.groups) <= ENTRIES
+        every = torch.equal(rows, torch.arange(self.n, device=rows.device))
+        every = every and len(self.left) * len(self.groups) <= ENTRIES
         # Distances are symmetric: when all points ask, a tile serves its rows and, mirrored, those of a later block.
         shape = (min(TILE, len(rows)), self.per_tile)
         mirrors = [fresh((j, *shape), self.left) for j in range(self.tiles)] if every else []
