@@ -203,8 +203,8 @@ def smote(repeats: int) -> list[str]:
     out = [
         f"## SMOTE, {ROWS:,} rows × {WIDTH} features to equal classes",
         "",
-        "Independent normal features, where no index structure helps either side. Without neighbours: the other part of the",
-        "work, which is to draw the new rows and put the table together.",
+        "Independent normal features, where no index structure helps either side. What is not the search for neighbours is to draw",
+        "the new rows and to put the table together.",
         "",
         "| rows of the small class | dtype | metabalance, s | imbalanced-learn, s | ratio | neighbours alone: metabalance | scikit-learn | equal neighbour sets |",
         "|---:|---|---:|---:|---:|---:|---:|---|",
