@@ -1,4 +1,5 @@
-"""Speed and memory of the main job: `python benchmarks/run.py`. The bilevel steps have their own, `bilevel_step.py`.
+"""Speed and memory of the main job: `python benchmarks/run.py`. The bilevel steps have their own, `bilevel_step.py`,
+and so has sampling, `sampling.py`.
 
 Writes docs/results/speed.md. Needs psutil; the real tables lie in the folder named by METABALANCE_DATA.
 """
@@ -44,7 +45,8 @@ def main() -> None:
         "# Speed and memory",
         "",
         f"Measured on {time.strftime('%Y-%m-%d')} on {os.cpu_count()} cores ({platform.machine()}), without a GPU, by `make bench`.",
-        "The bilevel steps beside TorchOpt and higher are on [a page of their own](speed-bilevel.md).",
+        "The bilevel steps beside TorchOpt and higher are on [a page of their own](speed-bilevel.md), and so are",
+        "[learned example weights](speed-learned-weights.md) and [sampling](speed-sampling.md).",
         "",
         "## Start-up",
         "",

@@ -64,7 +64,9 @@ def torchsampler(y: Tensor) -> Any:
     """torchsampler's sampler on these labels, or None where it is not installed."""
     if importlib.util.find_spec("torchsampler") is None:
         return None
-    if importlib.util.find_spec("torchvision") is None:  # it is imported to recognise its data sets, no more
+    if (
+        "torchvision" not in sys.modules and importlib.util.find_spec("torchvision") is None
+    ):  # it is imported to recognise its data sets, no more
         sys.modules["torchvision"] = types.ModuleType("torchvision")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -84,15 +84,25 @@ def test_neighbours_twin(n, width, seed, whole):
         assert ours == pytest.approx(theirs, abs=1e-12)
 
 
-def test_neighbours_of_some_rows():
-    X, rows = table(), torch.tensor([5, 90, 5])
-    assert torch.equal(nearest(X, 4, rows), nearest(X, 4)[rows])
-
-
-def test_neighbours_in_small_blocks(monkeypatch):
-    X, whole = table(), nearest(table(), 4)
+@pytest.mark.parametrize("n", [97, 512, 513, 1300])
+def test_all_rows_at_once_or_some_of_them_or_tile_by_tile(n, monkeypatch):
+    """Symmetry is used only when all points ask and the table fits."""
+    X = torch.randn(n, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    whole, rows = nearest(X, 4), torch.tensor([5, n - 1, 5])
+    assert torch.equal(nearest(X, 4, rows), whole[rows])
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(nearest(X, 4, order), whole[order])
     monkeypatch.setattr(neighbours, "ENTRIES", 1)
     assert torch.equal(nearest(X, 4), whole)
+
+
+@pytest.mark.parametrize("n", [9_000, 33_000])
+def test_neighbours_in_larger_groups(n):
+    X = torch.randn(n, 3, generator=torch.Generator().manual_seed(0))
+    rows = torch.arange(0, n, n // 50)
+    theirs = NearestNeighbors(n_neighbors=6, algorithm="kd_tree").fit(X.double().numpy())
+    expected = theirs.kneighbors(X[rows].double().numpy(), return_distance=False)[:, 1:]
+    assert torch.equal(nearest(X, 5, rows).sort(1).values, torch.from_numpy(np.sort(expected, 1)))
 
 
 @pytest.mark.parametrize("k", [0, 97])

@@ -70,11 +70,12 @@ class SMOTE:
 
 def interpolate(X: Tensor, rows: Tensor, others: Tensor, generator: torch.Generator, out: Tensor) -> None:
     """Fills ``out`` ``(M, D)`` by points at a random place between ``X[rows]`` and ``X[others]``, in blocks."""
-    step = max(1, BLOCK // max(X.shape[1], 1))
+    step = max(1, 2 * BLOCK // max(X.shape[1], 1))
+    other = X.new_empty(min(step, len(rows)), X.shape[1])
     for start in range(0, len(rows), step):
-        a, b = X.index_select(0, rows[start : start + step]), X.index_select(0, others[start : start + step])
-        u = torch.rand(len(a), 1, generator=generator, dtype=torch.float64).to(X)
-        torch.add(a, b.sub_(a).mul_(u), out=out[start : start + step])
+        part = torch.index_select(X, 0, rows[start : start + step], out=out[start : start + step])
+        end = torch.index_select(X, 0, others[start : start + step], out=other[: len(part)])
+        part.lerp_(end, torch.rand(len(part), 1, generator=generator, dtype=torch.float64).to(X))
 
 
 def resampled(sampler: Any, X: Tensor, y: Tensor, grow: Any) -> tuple[Tensor, Tensor]:
