@@ -22,8 +22,8 @@ from bilevel_step import INNER_LR, batch_of, mlp, plain, race, resnet32, sgd, ta
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from metabalance.bilevel import weight_gradient
 from metabalance.engine import Objective
+from metabalance.example_gradients import weight_gradient
 from metabalance.weigh import LearnedWeights, LearningToReweight, MetaWeightNet
 
 Batch = tuple[Tensor, Tensor]

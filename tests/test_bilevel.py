@@ -12,9 +12,8 @@ from metabalance.bilevel import (
     Functional,
     Hypergradient,
     Stream,
-    WeightGradient,
     add,
-    alignments,
+    alone,
     average_over_ranks,
     batch_norm_statistics,
     check_settings,
@@ -23,9 +22,9 @@ from metabalance.bilevel import (
     to_device,
     trainable,
     unwrap,
-    weight_gradient,
     why_not_stackable,
 )
+from metabalance.example_gradients import WeightGradient, alignments, weight_gradient
 
 ETA = 0.3
 
@@ -647,3 +646,7 @@ def test_a_stream_goes_on_where_it_was() -> None:
     moved = to_device(([torch.ones(1)], "name"), torch.device("meta"))
     assert moved[0][0].is_meta
     assert moved[1] == "name"
+
+
+def test_a_single_process_is_alone() -> None:
+    assert alone()

@@ -21,7 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from metabalance.bilevel import unwrap, weight_gradient
+from metabalance.bilevel import unwrap
+from metabalance.example_gradients import weight_gradient
 from metabalance.weigh.base import batch_weights, example_losses, meta_objective, update
 from metabalance.weigh.learned import LearnedWeights, normalized
 

@@ -7,7 +7,7 @@ The alternation of Shu et al., "Meta-Weight-Net", NeurIPS 2019, arXiv 1902.07379
     \Theta \leftarrow \mathrm{Opt}(\Theta, \nabla_\Theta L_{meta}(\theta'(\Theta))),
 
 and then one step of θ, from where it was, with the weights of the new Θ. The gradient is exact; it comes from
-:func:`metabalance.bilevel.weight_gradient`, and the real step reuses the look-ahead's forward pass.
+:func:`metabalance.example_gradients.weight_gradient`, and the real step reuses the look-ahead's forward pass.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from metabalance.bilevel import average_over_ranks, gradient, unwrap, weight_gradient
+from metabalance.bilevel import average_over_ranks, gradient, unwrap
+from metabalance.example_gradients import weight_gradient
 from metabalance.weigh.base import MetaStep, batch_weights, example_losses, meta_objective, update
 
 __all__ = ["NORMALIZE", "LearnedWeights", "normalized"]

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metabalance.bilevel import unwrap, weight_gradient
+from metabalance.bilevel import unwrap
+from metabalance.example_gradients import weight_gradient
 from metabalance.weigh.base import MetaStep, batch_weights, example_losses, meta_objective, update
 
 __all__ = ["LearningToReweight", "reweight"]
