@@ -156,10 +156,11 @@ def table(piece: Piece, runs: Path, seeds: int) -> list[str]:
     p_values = (
         holm([float("nan") if gap is None else gap.p_value for _, _, gap in entries]) if entries else []
     )
-    lines += [
-        "| recipe | accuracy = balanced accuracy | minus `erm` | many | medium | few | at training shares | ROC-AUC | s/fit |",
-        "|---" * 9 + "|",
-    ]
+    if entries:
+        lines += [
+            "| recipe | accuracy = balanced accuracy | minus `erm` | many | medium | few | at training shares | ROC-AUC | s/fit |",
+            "|---" * 9 + "|",
+        ]
     for (name, records, gap), p in zip(entries, p_values):
 
         def figure(metric: str, records: list[dict] = records) -> str:
