@@ -148,9 +148,11 @@ def test_refusals():
 
 def test_it_is_a_recipe_of_the_command_line():
     from metabalance.study.candidates import parse_candidates
+    from metabalance.study.summary import _stage
 
     (candidate,) = parse_candidates("compose(sample=square_root,loss=focal,step=sam)")
     assert set(dict(candidate.options)) <= set(inspect.signature(compose).parameters)
+    assert _stage(candidate.label) == "several"
     model = MetaBalanceClassifier(
         "compose", recipe_options={"sample": "square_root", "loss": "focal", "step": "sam"}, epochs=2
     )

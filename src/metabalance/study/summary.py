@@ -283,10 +283,12 @@ def signed(interval: dict[str, float]) -> str:
 
 
 def _stage(label: str) -> str:
-    from metabalance.methods import get_method
+    from metabalance.methods import METHODS
 
     name = label.split("(")[0]
-    return "baseline" if name in baseline_names() else get_method(name).stage
+    stages = {method.name: method.stage for method in METHODS}
+    # What is composed of several methods is none itself.
+    return "baseline" if name in baseline_names() else stages.get(name, "several")
 
 
 def _all_classes(stored: np.ndarray) -> np.ndarray:
