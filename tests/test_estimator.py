@@ -40,11 +40,11 @@ def test_scikit_learn_checks_at_default_settings(estimator, check):
 
 @pytest.mark.parametrize("recipe", sorted(set(RECIPES) - {"rotation_pretraining", "cutmix"}))  # for images
 def test_every_recipe_through_the_estimator(recipe):
-    model = quick(recipe).fit(X, Y)
+    # Two epochs of a tenth of the rate would leave two_phase's scores between the balanced prior and the natural one.
+    model = quick(recipe, epochs=12 if recipe == "two_phase" else 5).fit(X, Y)
     probabilities = model.predict_proba(X)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-9)
-    # A second phase as short as this one leaves two_phase's scores between the balanced prior and the natural one.
-    assert (probabilities.argmax(axis=1) == Y).mean() > (0.8 if recipe == "two_phase" else 0.85)
+    assert (probabilities.argmax(axis=1) == Y).mean() > 0.85
     np.testing.assert_array_equal(model.predict(X), clone(model).fit(X, Y).predict(X))
 
 
