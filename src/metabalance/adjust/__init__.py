@@ -9,6 +9,7 @@ from typing import Any
 
 from metabalance.adjust.calibrate import Calibrator
 from metabalance.adjust.cost import parse_cost, read_cost_matrix
+from metabalance.adjust.label_shift import PriorEstimate, estimate_prior_bbse, estimate_prior_em
 from metabalance.adjust.logit_adjustment import PosthocLogitAdjustment
 from metabalance.adjust.prior import sampling_prior, shift_binary, shift_log_prior, shift_prior
 from metabalance.adjust.prior_threshold import prior_threshold
@@ -25,6 +26,7 @@ __all__ = [
     "Decision",
     "NearestClassMean",
     "PosthocLogitAdjustment",
+    "PriorEstimate",
     "ScaledLinear",
     "ShiftedLogits",
     "Threshold",
@@ -32,6 +34,8 @@ __all__ = [
     "choose_decision",
     "choose_tau",
     "choose_threshold",
+    "estimate_prior_bbse",
+    "estimate_prior_em",
     "freeze_trunk",
     "parse_cost",
     "prior_threshold",
