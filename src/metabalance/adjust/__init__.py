@@ -8,29 +8,31 @@ torch.
 from typing import Any
 
 from metabalance.adjust.calibrate import Calibrator
+from metabalance.adjust.choose import choose_decision
+from metabalance.adjust.constrained import ConstrainedThreshold, choose_constrained
 from metabalance.adjust.cost import parse_cost, read_cost_matrix
+from metabalance.adjust.decision import Decision
 from metabalance.adjust.label_shift import PriorEstimate, estimate_prior_bbse, estimate_prior_em
 from metabalance.adjust.logit_adjustment import PosthocLogitAdjustment
+from metabalance.adjust.multipliers import choose_class_multipliers
+from metabalance.adjust.objective import Objective, parse_objective
 from metabalance.adjust.prior import sampling_prior, shift_binary, shift_log_prior, shift_prior
 from metabalance.adjust.prior_threshold import prior_threshold
-from metabalance.adjust.threshold import (
-    Decision,
-    Threshold,
-    choose_class_multipliers,
-    choose_decision,
-    choose_threshold,
-)
+from metabalance.adjust.threshold import Threshold, choose_threshold
 
 __all__ = [
     "Calibrator",
+    "ConstrainedThreshold",
     "Decision",
     "NearestClassMean",
+    "Objective",
     "PosthocLogitAdjustment",
     "PriorEstimate",
     "ScaledLinear",
     "ShiftedLogits",
     "Threshold",
     "choose_class_multipliers",
+    "choose_constrained",
     "choose_decision",
     "choose_tau",
     "choose_threshold",
@@ -38,6 +40,7 @@ __all__ = [
     "estimate_prior_em",
     "freeze_trunk",
     "parse_cost",
+    "parse_objective",
     "prior_threshold",
     "read_cost_matrix",
     "sampling_prior",

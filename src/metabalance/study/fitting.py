@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from metabalance.adjust.calibrate import Calibrator
+from metabalance.adjust.choose import choose_decision
+from metabalance.adjust.decision import Decision
 from metabalance.adjust.prior import shift_log_prior
-from metabalance.adjust.threshold import Decision, choose_decision
 from metabalance.judge.metrics import get_metric
 from metabalance.study.candidates import BASELINES, SETTINGS, Candidate
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from metabalance.adjust.calibrate import Calibrator
+from metabalance.adjust.decision import Decision
 from metabalance.adjust.prior import shift_prior
-from metabalance.adjust.threshold import Decision
 from metabalance.data.errors import DataError
 from metabalance.data.pixels import ImagePreprocessor
 from metabalance.data.preprocess import TablePreprocessor
