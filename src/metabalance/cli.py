@@ -223,8 +223,16 @@ def fit(
     positive: PositiveOption = None,
     cost: CostOption = None,
     objective: Annotated[
-        str | None, typer.Option(help="What the threshold is chosen for: cost, f1 or balanced_accuracy.")
+        str | None,
+        typer.Option(
+            help="What the threshold is chosen for: cost, f1, f2, balanced_accuracy, g_mean, recall@precision>=0.9, "
+            "recall>=0.95, fpr<=0.001 or alert_rate<=1%."
+        ),
     ] = None,
+    calibration: Annotated[
+        str,
+        typer.Option(help="bias_corrected, temperature, vector, isotonic, beta, sigmoid or none."),
+    ] = "bias_corrected",
     prior: Annotated[
         str | None,
         typer.Option(
@@ -265,6 +273,7 @@ def fit(
         holdout=holdout, metric=metric, seed=seed, groups=groups, time=time, out=out, overwrite=overwrite,
         missing_columns=missing_columns, epochs=epochs, batch_size=batch_size, header=header, delimiter=delimiter,
         keep=keep, drop=drop, image_size=image_size, module=network, augment=augment, skip_broken=skip_broken,
+        calibration=calibration,
     )  # fmt: skip
 
 

@@ -108,7 +108,7 @@ def fit_command(
     prior: str | None, holdout: float, metric: str, seed: int, groups: str | None, time: str | None, out: Path,
     overwrite: bool, missing_columns: str, epochs: int, batch_size: int | None, header: bool, delimiter: str | None,
     keep: str | None, drop: str | None, image_size: str | None = None, module: str | None = None, augment: bool = False,
-    skip_broken: bool = False,
+    skip_broken: bool = False, calibration: str = "bias_corrected",
 ) -> None:  # fmt: skip
     """Trains one recipe on a table or on images and saves the model folder."""
     console = Console()
@@ -117,8 +117,11 @@ def fit_command(
     _check_goal(out, overwrite)
     if overwrite and out.exists() and not (out / "manifest.json").is_file():
         raise DataError(f"{out} is no model folder and is not overwritten; choose another --out")
+    from metabalance.adjust import get_calibration
+
     with _as_data_errors():
         parse_candidates(recipe)
+        get_calibration(calibration)
     metric = _known_metric(metric)
     table = load_data(
         data, target, image_size=image_size, skip_broken=skip_broken, header=header, delimiter=delimiter,
@@ -126,11 +129,9 @@ def fit_command(
     )  # fmt: skip
     network = _network(table, epochs, batch_size, module, augment)
     matrix = _cost(cost, table)
-    objective = objective or ("cost" if matrix is not None else "f1")
-    if objective not in ("cost", "f1", "balanced_accuracy") or (objective == "cost" and matrix is None):
-        raise DataError(
-            f"--objective {objective!r} must be f1, balanced_accuracy, or cost together with --cost"
-        )
+    objective = _known_objective(
+        objective or ("cost" if matrix is not None else "f1"), len(table.classes), matrix
+    )
     goal = parse_prior(prior, table.classes, table.positive)
     show_table(console, table)
     from metabalance.study.train import train_table
@@ -138,7 +139,7 @@ def fit_command(
     with _as_data_errors(), console.status(f"training {escape(recipe)} ..."):
         training = train_table(
             table, recipe, seed=seed, metric=metric, cost=matrix, objective=objective, prior=goal, holdout=holdout,
-            network=network,
+            calibration=calibration, network=network,
             missing_columns="impute" if missing_columns == "impute" else "error",
         )  # fmt: skip
     model = training.model
@@ -160,6 +161,8 @@ def _rule(model: Any) -> str:
     """The decision in words."""
     decision, classes = model.decision, [str(c) for c in model.classes]
     goal = "the lowest cost" if decision.objective == "cost" else f"the best {decision.objective}"
+    if "=" in decision.objective:
+        goal = decision.objective
     if decision.threshold is not None:
         return f"{classes[decision.positive]} from a probability of {decision.threshold:.4g}, for {goal}"
     if decision.multipliers is not None:
@@ -354,6 +357,25 @@ def _cost(text: str | None, table: Source) -> tuple[tuple[float, ...], ...] | No
                 )
             return parse_cost(text, table.positive)
         return read_cost_matrix(text, [str(c) for c in table.classes])
+
+
+def _known_objective(text: str, classes: int, cost: Any) -> str:
+    """An objective that a model can be fitted for, in its own spelling."""
+    from metabalance.adjust import parse_objective
+
+    with _as_data_errors():
+        wanted = parse_objective(text)
+    if wanted.goal == "cost" and cost is None:
+        raise DataError(f"--objective {text} must come with --cost, for instance --cost fn=50,fp=1")
+    if wanted.metric == "alerts":
+        raise DataError(
+            f"--objective {text} is a number a day; for a model give a share of the rows, alert_rate<=1%"
+        )
+    if classes > 2 and (wanted.metric or wanted.goal not in ("f1", "f1_macro", "balanced_accuracy", "cost")):
+        raise DataError(
+            f"--objective {text} is for two classes, but there are {classes}; use f1, balanced_accuracy or cost"
+        )
+    return str(wanted)
 
 
 def _known_metric(name: str, cost: Any = ((0, 1), (1, 0))) -> str:

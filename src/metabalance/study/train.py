@@ -40,6 +40,7 @@ def train_table(
     metric: str = "average_precision",
     cost: tuple[tuple[float, ...], ...] | None = None,
     objective: str = "f1",
+    calibration: str = "bias_corrected",
     prior: np.ndarray | None = None,
     holdout: float = 0.0,
     network: dict[str, Any] | None = None,
@@ -53,7 +54,8 @@ def train_table(
         seed: Everything random follows from it.
         metric: Picks the epoch and tuned options on the validation part.
         cost: Cost matrix ``(C, C)`` or None.
-        objective: What the decision is chosen for: ``f1``, ``balanced_accuracy`` or ``cost``.
+        objective: What the decision is chosen for, see :func:`~metabalance.adjust.parse_objective`.
+        calibration: Of the probabilities, see :func:`~metabalance.adjust.get_calibration`.
         prior: Class shares ``(C,)`` where the model will work, or None for the table's.
         holdout: Share of the rows kept aside until the end.
         network: Settings of the network.
@@ -81,6 +83,8 @@ def train_table(
         cost=cost,
         positive=table.positive,
         prior=None if prior is None else tuple(prior),
+        calibrate=calibration,
+        objective=objective,
         network=network or {},
     )
     fitted = fit_candidate(candidate, train, valid, len(table.classes), seed, settings)
