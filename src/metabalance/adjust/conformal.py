@@ -81,7 +81,7 @@ class ConformalSets:
         y, _ = check_target(target, rows, size, None)
         scores = class_scores(p, self.score)[np.arange(rows), y]
         self.counts_ = np.bincount(y, minlength=size)
-        notes = []
+        notes: list[str] = []
         if self.by == "marginal":
             self.quantiles_ = np.full(size, conformal_quantile(scores, self.alpha))
         elif self.by == "class":
@@ -158,7 +158,7 @@ def class_coverage(sets: ArrayLike, target: ArrayLike) -> Array:
     held = np.asarray(sets, dtype=bool)
     if held.ndim != 2:
         raise ValueError(f"sets must be (N, C), but have shape {held.shape}")
-    y, _ = check_target(target, *held.shape, None)
+    y, _ = check_target(target, held.shape[0], held.shape[1], None)
     n, size = held.shape
     count = np.bincount(y, minlength=size)
     hit = np.bincount(y, held[np.arange(n), y], minlength=size)
