@@ -19,7 +19,7 @@ from metabalance.study.splits import make_splits
 
 __all__ = ["Wish", "decide"]
 
-FEW = 30  # alerts: of fewer, the precision is known to a tenth at best
+FEW = 30  # alerts: fewer tell a precision to a sixth at best
 
 
 def decide(scored: Scored, wish: Wish, groups: np.ndarray | None = None) -> dict[str, Any]:
