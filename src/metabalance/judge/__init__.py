@@ -4,6 +4,38 @@ Scores are ``(N,)`` of the positive class or ``(N, C)``, target ``(N,)`` class i
 NaN, with a reason. Nothing here imports torch.
 """
 
+from metabalance.judge.agreement import (
+    kappa,
+    mcc,
+)
+from metabalance.judge.balance import (
+    balanced_accuracy,
+    g_mean,
+    index_balanced_accuracy,
+)
+from metabalance.judge.calibration import (
+    ece,
+    ece_classwise,
+    ece_kernel,
+    ece_per_class,
+)
+from metabalance.judge.cost import (
+    NetBenefit,
+    expected_cost,
+    net_benefit,
+    net_benefit_curve,
+)
+from metabalance.judge.decision import (
+    accuracy,
+    confusion,
+    f_beta,
+    f_beta_per_class,
+    precision,
+    precision_per_class,
+    recall,
+    recall_per_class,
+    specificity,
+)
 from metabalance.judge.intervals import (
     Interval,
     bootstrap_interval,
@@ -11,63 +43,125 @@ from metabalance.judge.intervals import (
     delong_interval,
     wilson_interval,
 )
+from metabalance.judge.labels import (
+    Labels,
+    encode_labels,
+)
 from metabalance.judge.metrics import (
     METRICS,
+    REGRESSION_METRICS,
     Metric,
-    accuracy,
-    average_precision,
-    balanced_accuracy,
-    brier,
-    confusion,
-    ece,
-    expected_cost,
-    f_beta,
-    g_mean,
     get_metric,
-    log_loss,
-    mcc,
-    precision,
-    precision_at_k,
-    recall,
-    recall_per_class,
-    roc_auc,
-    roc_auc_ovo,
-    specificity,
     undefined_reason,
 )
-from metabalance.judge.paired import Difference, holm, mcnemar, paired_bootstrap, paired_difference
+from metabalance.judge.operating import (
+    lift,
+    precision_at_k,
+    precision_at_recall,
+    recall_at_fpr,
+    recall_at_k,
+    recall_at_precision,
+)
+from metabalance.judge.paired import (
+    Difference,
+    holm,
+    mcnemar,
+    paired_bootstrap,
+    paired_difference,
+)
+from metabalance.judge.partial import (
+    h_measure,
+    partial_auc,
+)
+from metabalance.judge.probability import (
+    BrierParts,
+    brier,
+    brier_decomposition,
+    brier_skill,
+    log_loss,
+)
+from metabalance.judge.ranking import (
+    average_precision,
+    pr_auc,
+    roc_auc,
+    roc_auc_ovo,
+)
+from metabalance.judge.regression import (
+    balanced_mae,
+    geometric_mean_error,
+    mae,
+    rmse,
+    shot_errors,
+)
+from metabalance.judge.shots import (
+    shot_recall,
+    shots,
+    top_k_accuracy,
+)
 
 __all__ = [
     "METRICS",
+    "REGRESSION_METRICS",
+    "BrierParts",
     "Difference",
     "Interval",
+    "Labels",
     "Metric",
+    "NetBenefit",
     "accuracy",
     "average_precision",
     "balanced_accuracy",
+    "balanced_mae",
     "bootstrap_interval",
     "brier",
+    "brier_decomposition",
+    "brier_skill",
     "confusion",
     "corrected_resampled_interval",
     "delong_interval",
     "ece",
+    "ece_classwise",
+    "ece_kernel",
+    "ece_per_class",
+    "encode_labels",
     "expected_cost",
     "f_beta",
+    "f_beta_per_class",
     "g_mean",
+    "geometric_mean_error",
     "get_metric",
+    "h_measure",
     "holm",
+    "index_balanced_accuracy",
+    "kappa",
+    "lift",
     "log_loss",
+    "mae",
     "mcc",
     "mcnemar",
+    "net_benefit",
+    "net_benefit_curve",
     "paired_bootstrap",
     "paired_difference",
+    "partial_auc",
+    "pr_auc",
     "precision",
     "precision_at_k",
+    "precision_at_recall",
+    "precision_per_class",
     "recall",
+    "recall_at_fpr",
+    "recall_at_k",
+    "recall_at_precision",
     "recall_per_class",
+    "rmse",
     "roc_auc",
     "roc_auc_ovo",
+    "shot_errors",
+    "shot_recall",
+    "shots",
     "specificity",
+    "top_k_accuracy",
     "undefined_reason",
     "wilson_interval",
 ]
