@@ -13,6 +13,7 @@ from metabalance.judge.balance import (
     g_mean,
     index_balanced_accuracy,
 )
+from metabalance.judge.binned import Bounded
 from metabalance.judge.calibration import (
     ece,
     ece_classwise,
@@ -98,16 +99,20 @@ from metabalance.judge.shots import (
     shots,
     top_k_accuracy,
 )
+from metabalance.judge.streaming import ConfusionStream, ScoreStream
 
 __all__ = [
     "METRICS",
     "REGRESSION_METRICS",
+    "Bounded",
     "BrierParts",
+    "ConfusionStream",
     "Difference",
     "Interval",
     "Labels",
     "Metric",
     "NetBenefit",
+    "ScoreStream",
     "accuracy",
     "average_precision",
     "balanced_accuracy",

@@ -173,7 +173,7 @@ def _smooth_gap(stated: Array, hit: Array, weight: Array, bandwidth: float | Non
     residual = weight * (hit - stated) / weight.sum()
     mass = np.bincount(left, residual * (left + 1 - place), GRID + 1)
     mass += np.bincount(left + 1, residual * (place - left), GRID + 1)
-    mass[1:-1] /= 2  # as the transform counts the ends
+    mass[1:-1] *= 0.5  # as the transform counts the ends
     waves, decay = dct(mass, type=1), -((np.pi * np.arange(GRID + 1)) ** 2) / 2
 
     def area(sigma: float) -> float:

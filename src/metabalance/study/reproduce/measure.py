@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from metabalance.estimator import MetaBalanceClassifier
-from metabalance.judge.metrics import METRICS, recall_per_class
+from metabalance.judge import METRICS, recall_per_class
 from metabalance.networks import ConvNet
 from metabalance.study.reproduce.base import Fit
 from metabalance.study.reproduce.images import Split, count_groups, make_split
