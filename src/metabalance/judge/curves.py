@@ -52,8 +52,8 @@ def binary_curve(
 
 def corners(above: Array, true: Array) -> tuple[Array, Array]:
     """False and true alarms at the corners of the upper convex hull of the ROC curve, from (0, 0) on."""
-    false = np.append(0, above - true)
-    hit = np.append(0, true)
+    moves = np.diff(above, prepend=0) > 0  # rows without weight would hide where a run ends
+    false, hit = np.append(0, (above - true)[moves]), np.append(0, true[moves])
     # A corner of the hull is where a run of positives ends: few points, however many negatives.
     rise, run = np.diff(hit) > 0, np.diff(false) > 0
     ends = np.append(False, rise & np.append(run[1:], True))
