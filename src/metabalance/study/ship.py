@@ -45,7 +45,8 @@ class Network:
             parts = rows.split(
                 65_536 if rows.dim() == 2 else max(1, VALUES_AT_ONCE // max(rows[:1].numel(), 1))
             )
-            logits = torch.cat([self.module(part) for part in parts]).double()
+            device = next(self.module.parameters()).device
+            logits = torch.cat([self.module(part.to(device)) for part in parts]).double().cpu()
         return shift_prior(torch.softmax(logits, dim=1).numpy(), self.training_prior, self.source_prior)
 
 
