@@ -36,6 +36,7 @@ from metabalance.judge.metrics import (
     undefined_reason,
 )
 from metabalance.judge.paired import Difference, holm, mcnemar, paired_bootstrap, paired_difference
+from metabalance.judge.power import positives_needed, positives_to_tell
 
 __all__ = [
     "METRICS",
@@ -61,6 +62,8 @@ __all__ = [
     "mcnemar",
     "paired_bootstrap",
     "paired_difference",
+    "positives_needed",
+    "positives_to_tell",
     "precision",
     "precision_at_k",
     "recall",
