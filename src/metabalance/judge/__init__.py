@@ -4,11 +4,14 @@ Scores are ``(N,)`` of the positive class or ``(N, C)``, target ``(N,)`` class i
 NaN, with a reason. Nothing here imports torch.
 """
 
+from metabalance.judge.delong import delong_covariance
 from metabalance.judge.intervals import (
     Interval,
     bootstrap_interval,
     corrected_resampled_interval,
     delong_interval,
+    interval_for,
+    newcombe_interval,
     wilson_interval,
 )
 from metabalance.judge.metrics import (
@@ -50,6 +53,7 @@ __all__ = [
     "brier",
     "confusion",
     "corrected_resampled_interval",
+    "delong_covariance",
     "delong_interval",
     "ece",
     "expected_cost",
@@ -57,9 +61,11 @@ __all__ = [
     "g_mean",
     "get_metric",
     "holm",
+    "interval_for",
     "log_loss",
     "mcc",
     "mcnemar",
+    "newcombe_interval",
     "paired_bootstrap",
     "paired_difference",
     "positives_needed",

@@ -162,10 +162,11 @@ def resampled(count: Array, sizes: Array, rng: np.random.Generator) -> Array:
     # A binomial draw costs about as much as sixteen rows drawn one by one; the distribution is the same.
     if total > 16 * kinds:
         return rng.multinomial(sizes, count / total).astype(np.float64)
-    kind = np.repeat(np.arange(kinds), count.astype(np.int64))
+    kind = None if total == kinds else np.repeat(np.arange(kinds), count.astype(np.int64))
     out = np.empty((len(sizes), kinds))
     for b, size in enumerate(sizes):
-        out[b] = np.bincount(kind[rng.integers(total, size=size)], minlength=kinds)
+        row = rng.integers(total, size=size)
+        out[b] = np.bincount(row if kind is None else kind[row], minlength=kinds)
     return out
 
 
