@@ -37,11 +37,14 @@ from metabalance.judge.decision import (
     recall_per_class,
     specificity,
 )
+from metabalance.judge.delong import delong_covariance
 from metabalance.judge.intervals import (
     Interval,
     bootstrap_interval,
     corrected_resampled_interval,
     delong_interval,
+    interval_for,
+    newcombe_interval,
     wilson_interval,
 )
 from metabalance.judge.labels import (
@@ -74,6 +77,7 @@ from metabalance.judge.partial import (
     h_measure,
     partial_auc,
 )
+from metabalance.judge.power import positives_needed, positives_to_tell
 from metabalance.judge.probability import (
     BrierParts,
     brier,
@@ -123,6 +127,7 @@ __all__ = [
     "brier_skill",
     "confusion",
     "corrected_resampled_interval",
+    "delong_covariance",
     "delong_interval",
     "ece",
     "ece_classwise",
@@ -138,6 +143,7 @@ __all__ = [
     "h_measure",
     "holm",
     "index_balanced_accuracy",
+    "interval_for",
     "kappa",
     "lift",
     "log_loss",
@@ -146,9 +152,12 @@ __all__ = [
     "mcnemar",
     "net_benefit",
     "net_benefit_curve",
+    "newcombe_interval",
     "paired_bootstrap",
     "paired_difference",
     "partial_auc",
+    "positives_needed",
+    "positives_to_tell",
     "pr_auc",
     "precision",
     "precision_at_k",
