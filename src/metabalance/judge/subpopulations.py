@@ -96,7 +96,7 @@ def subpopulation_bias(
     ...     [0.9, 0.8, 0.7, 0.6, 0.3, 0.2, 0.1, 0.05], [0, 1, 1, 0, 0, 1, 0, 0], list("aaaabbbb")
     ... )
     >>> [(g.group, g.prevalence, round(g.preference, 2)) for g in bias.groups]
-    [('a', 0.5, 1.55), ('b', 0.25, 0.45)]
+    [('a', 0.5, 1.67), ('b', 0.25, 0.33)]
     """
     s, y, _ = check_scores(scores, target, None)
     labels = np.asarray(groups)
