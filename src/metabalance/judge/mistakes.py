@@ -26,9 +26,7 @@ Array = NDArray[Any]
 
 
 @nan_when_undefined
-def auroc_expectation(
-    scores: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None
-) -> float:
+def auroc_expectation(scores: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     """The area under the ROC curve as one minus the mean false-positive rate at the scores of the positives.
 
     Equal to :func:`~metabalance.judge.roc_auc`, ties included.
@@ -54,9 +52,7 @@ def auroc_expectation(
 
 
 @nan_when_undefined
-def auprc_expectation(
-    scores: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None
-) -> float:
+def auprc_expectation(scores: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     """Average precision as the same mean, each false-positive rate divided by the firing rate there.
 
     Equal to :func:`~metabalance.judge.average_precision`. Arguments as for :func:`auroc_expectation`.

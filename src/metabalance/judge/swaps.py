@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from metabalance.judge.mistakes import atomic_mistakes
+from metabalance.judge.mistakes import Mistakes, atomic_mistakes
 from metabalance.judge.ranking import average_precision, roc_auc
 
 __all__ = ["Drift", "drift_by_chance", "fix_mistakes", "scores_at_auroc", "two_populations"]
@@ -76,11 +76,7 @@ def fix_mistakes(
     for _ in range(steps):
         found = atomic_mistakes(s, y)
         if len(found):
-            i = {
-                "random": lambda: int(rng.integers(len(found))),
-                "top": lambda: 0,
-                "best": lambda: int(found.gain_average_precision.argmax()),
-            }[order]()
+            i = _next(found, order, rng)
             high, low = found.negative[i], found.positive[i]
             s[[high, low]] = s[[low, high]]
             fixed = fixed + np.array([m[low] for m in members])
@@ -185,6 +181,12 @@ def two_populations(
     ]
     scaled = [s * share / s.mean() for (s, _), share in zip(parts, prevalences)]
     return np.concatenate(scaled), np.concatenate([y for _, y in parts]), np.repeat([0, 1], n)
+
+
+def _next(found: Mistakes, order: str, rng: np.random.Generator) -> int:
+    if order == "top":
+        return 0
+    return int(rng.integers(len(found)) if order == "random" else found.gain_average_precision.argmax())
 
 
 def _begin(

@@ -84,6 +84,10 @@ def which_metric(
         beside = [name for name in beside if name != "average_precision"]
         if metric == "average_precision":
             metric = "roc_auc"
+            why = [
+                "One list holds several groups, and its top belongs to the one with most positives.",
+                *why[1:],
+            ]
         avoid.insert(0, "average_precision")
     if prevalence <= 0.1 or prevalence >= 0.9:
         rare = min(prevalence, 1 - prevalence)
