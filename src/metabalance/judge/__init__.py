@@ -4,12 +4,24 @@ Scores are ``(N,)`` of the positive class or ``(N, C)``, target ``(N,)`` class i
 NaN, with a reason. Nothing here imports torch.
 """
 
+from metabalance.judge.against_prior import PriorCurve, metric_against_prior
 from metabalance.judge.intervals import (
     Interval,
     bootstrap_interval,
     corrected_resampled_interval,
     delong_interval,
     wilson_interval,
+)
+from metabalance.judge.label_noise import (
+    LabelErrors,
+    annotation_matrix,
+    confusion_table,
+    expected_under_noise,
+    flip_labels,
+    label_errors,
+    metric_of_table,
+    noisy_auc,
+    noisy_confusion,
 )
 from metabalance.judge.metrics import (
     METRICS,
@@ -35,39 +47,81 @@ from metabalance.judge.metrics import (
     specificity,
     undefined_reason,
 )
+from metabalance.judge.mistakes import (
+    Mistakes,
+    atomic_mistakes,
+    auprc_expectation,
+    auroc_expectation,
+    log_roc_area,
+)
+from metabalance.judge.noise_correction import corrected_confusion, corrected_metric
+from metabalance.judge.noisy_choice import lexicographic_best, ranking_stability
 from metabalance.judge.paired import Difference, holm, mcnemar, paired_bootstrap, paired_difference
+from metabalance.judge.subpopulations import Subpopulation, SubpopulationBias, subpopulation_bias
+from metabalance.judge.swaps import Drift, drift_by_chance, fix_mistakes, scores_at_auroc, two_populations
+from metabalance.judge.which_metric import Advice, which_metric
 
 __all__ = [
     "METRICS",
+    "Advice",
     "Difference",
+    "Drift",
     "Interval",
+    "LabelErrors",
     "Metric",
+    "Mistakes",
+    "PriorCurve",
+    "Subpopulation",
+    "SubpopulationBias",
     "accuracy",
+    "annotation_matrix",
+    "atomic_mistakes",
+    "auprc_expectation",
+    "auroc_expectation",
     "average_precision",
     "balanced_accuracy",
     "bootstrap_interval",
     "brier",
     "confusion",
+    "confusion_table",
+    "corrected_confusion",
+    "corrected_metric",
     "corrected_resampled_interval",
     "delong_interval",
+    "drift_by_chance",
     "ece",
     "expected_cost",
+    "expected_under_noise",
     "f_beta",
+    "fix_mistakes",
+    "flip_labels",
     "g_mean",
     "get_metric",
     "holm",
+    "label_errors",
+    "lexicographic_best",
     "log_loss",
+    "log_roc_area",
     "mcc",
     "mcnemar",
+    "metric_against_prior",
+    "metric_of_table",
+    "noisy_auc",
+    "noisy_confusion",
     "paired_bootstrap",
     "paired_difference",
     "precision",
     "precision_at_k",
+    "ranking_stability",
     "recall",
     "recall_per_class",
     "roc_auc",
     "roc_auc_ovo",
+    "scores_at_auroc",
     "specificity",
+    "subpopulation_bias",
+    "two_populations",
     "undefined_reason",
+    "which_metric",
     "wilson_interval",
 ]
