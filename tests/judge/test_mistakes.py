@@ -82,7 +82,7 @@ def test_without_a_class_there_is_no_expectation():
 @pytest.mark.parametrize("prevalence", [0.5, 0.1, 0.01, 0.001])
 def test_the_cards_normal_scores(prevalence):
     """N(0, 1) against N(1.5, 1): an area of .855 at any prevalence, and average precisions that fall with it."""
-    grid = (np.arange(40_000) + 0.5) / 40_000
+    grid = (np.arange(200_000) + 0.5) / 200_000
     s = np.concatenate([norm.ppf(grid), norm.ppf(grid) + 1.5])
     y = np.repeat([0, 1], len(grid))
     w = np.where(y == 1, prevalence, 1 - prevalence)

@@ -41,6 +41,7 @@ __all__ = [
 ]
 
 Array = NDArray[Any]
+STREAM = 2208_11904
 Rates = ArrayLike | tuple[float, float] | Mapping[str, float]
 
 
@@ -113,7 +114,8 @@ def flip_labels(
             f"the tilt makes a row of class {int(y[probability.argmax()])} mislabelled with probability "
             f"{probability.max():.3g}; use a flatter tilt or a lower rate"
         )
-    rng = np.random.default_rng(seed)
+    # A stream of its own: data made with the same seed must not decide who is mislabelled.
+    rng = np.random.default_rng([seed, STREAM])
     wrong = rng.uniform(size=len(y)) < probability
     given = y.copy()
     for c in np.unique(y[wrong]):

@@ -20,13 +20,14 @@ from metabalance.judge.decision import confusion
 from metabalance.judge.intervals import Interval, bootstrap_interval
 from metabalance.judge.label_noise import Rates, annotation_matrix, metric_of_table
 from metabalance.judge.metrics import Metric, get_metric
+from metabalance.judge.ranking import average_precision, precision_at_k, roc_auc
 
 __all__ = ["corrected_confusion", "corrected_metric"]
 
 Array = NDArray[Any]
 SLACK = 1e-9  # of the total: what rounding may leave below 0
 CONDITION = 1e8
-_RANKINGS = ("roc_auc", "average_precision", "precision_at_k")
+_RANKINGS = (roc_auc, average_precision, precision_at_k)
 
 
 def corrected_confusion(table: ArrayLike, rates: Rates) -> Array:
@@ -133,7 +134,7 @@ def _identifiable(rates: Rates) -> Array:
 def _statistic(measure: Metric, matrix: Array) -> Callable[..., float]:
     if measure.kind == "decision":
         return lambda s, y, w: _of_table(measure, s, y, w, matrix)
-    if measure.name not in _RANKINGS:
+    if measure.function not in _RANKINGS:
         raise ValueError(
             f"{measure.name!r} is not corrected for label errors; use a metric of labels, 'roc_auc', "
             "'average_precision' or 'precision@100'"
@@ -142,9 +143,9 @@ def _statistic(measure: Metric, matrix: Array) -> Callable[..., float]:
         raise ValueError(
             f"{measure.name!r} is corrected for two classes, but the rates are for {len(matrix)}"
         )
-    if measure.name == "precision_at_k":
+    if measure.function is precision_at_k:
         return lambda s, y, w: _precision_at_k(measure, s, y, w, matrix)
-    area = _auc if measure.name == "roc_auc" else _ap
+    area = _auc if measure.function is roc_auc else _ap
     return lambda s, y, w: area(*_corrected_curve(s, y, w, matrix))
 
 
