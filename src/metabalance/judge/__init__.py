@@ -38,6 +38,7 @@ from metabalance.judge.decision import (
     specificity,
 )
 from metabalance.judge.delong import delong_covariance
+from metabalance.judge.against_prior import PriorCurve, metric_against_prior
 from metabalance.judge.intervals import (
     Interval,
     bootstrap_interval,
@@ -50,6 +51,16 @@ from metabalance.judge.intervals import (
 from metabalance.judge.labels import (
     Labels,
     encode_labels,
+from metabalance.judge.label_noise import (
+    LabelErrors,
+    annotation_matrix,
+    confusion_table,
+    expected_under_noise,
+    flip_labels,
+    label_errors,
+    metric_of_table,
+    noisy_auc,
+    noisy_confusion,
 )
 from metabalance.judge.metrics import (
     METRICS,
@@ -111,13 +122,41 @@ __all__ = [
     "Bounded",
     "BrierParts",
     "ConfusionStream",
+from metabalance.judge.mistakes import (
+    Mistakes,
+    atomic_mistakes,
+    auprc_expectation,
+    auroc_expectation,
+    log_roc_area,
+)
+from metabalance.judge.noise_correction import corrected_confusion, corrected_metric
+from metabalance.judge.noisy_choice import lexicographic_best, ranking_stability
+from metabalance.judge.paired import Difference, holm, mcnemar, paired_bootstrap, paired_difference
+from metabalance.judge.subpopulations import Subpopulation, SubpopulationBias, subpopulation_bias
+from metabalance.judge.swaps import Drift, drift_by_chance, fix_mistakes, scores_at_auroc, two_populations
+from metabalance.judge.which_metric import Advice, which_metric
+
+__all__ = [
+    "METRICS",
+    "Advice",
     "Difference",
+    "Drift",
     "Interval",
     "Labels",
     "Metric",
     "NetBenefit",
     "ScoreStream",
+    "LabelErrors",
+    "Metric",
+    "Mistakes",
+    "PriorCurve",
+    "Subpopulation",
+    "SubpopulationBias",
     "accuracy",
+    "annotation_matrix",
+    "atomic_mistakes",
+    "auprc_expectation",
+    "auroc_expectation",
     "average_precision",
     "balanced_accuracy",
     "balanced_mae",
@@ -126,17 +165,24 @@ __all__ = [
     "brier_decomposition",
     "brier_skill",
     "confusion",
+    "confusion_table",
+    "corrected_confusion",
+    "corrected_metric",
     "corrected_resampled_interval",
     "delong_covariance",
     "delong_interval",
+    "drift_by_chance",
     "ece",
     "ece_classwise",
     "ece_kernel",
     "ece_per_class",
     "encode_labels",
     "expected_cost",
+    "expected_under_noise",
     "f_beta",
     "f_beta_per_class",
+    "fix_mistakes",
+    "flip_labels",
     "g_mean",
     "geometric_mean_error",
     "get_metric",
@@ -153,6 +199,16 @@ __all__ = [
     "net_benefit",
     "net_benefit_curve",
     "newcombe_interval",
+    "label_errors",
+    "lexicographic_best",
+    "log_loss",
+    "log_roc_area",
+    "mcc",
+    "mcnemar",
+    "metric_against_prior",
+    "metric_of_table",
+    "noisy_auc",
+    "noisy_confusion",
     "paired_bootstrap",
     "paired_difference",
     "partial_auc",
@@ -163,6 +219,7 @@ __all__ = [
     "precision_at_k",
     "precision_at_recall",
     "precision_per_class",
+    "ranking_stability",
     "recall",
     "recall_at_fpr",
     "recall_at_k",
@@ -176,6 +233,11 @@ __all__ = [
     "shots",
     "specificity",
     "top_k_accuracy",
+    "scores_at_auroc",
+    "specificity",
+    "subpopulation_bias",
+    "two_populations",
     "undefined_reason",
+    "which_metric",
     "wilson_interval",
 ]
