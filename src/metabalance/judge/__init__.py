@@ -4,6 +4,10 @@ Scores are ``(N,)`` of the positive class or ``(N, C)``, target ``(N,)`` class i
 NaN, with a reason. Nothing here imports torch.
 """
 
+from metabalance.judge.against_prior import (
+    PriorCurve,
+    metric_against_prior,
+)
 from metabalance.judge.agreement import (
     kappa,
     mcc,
@@ -13,7 +17,9 @@ from metabalance.judge.balance import (
     g_mean,
     index_balanced_accuracy,
 )
-from metabalance.judge.binned import Bounded
+from metabalance.judge.binned import (
+    Bounded,
+)
 from metabalance.judge.calibration import (
     ece,
     ece_classwise,
@@ -37,8 +43,9 @@ from metabalance.judge.decision import (
     recall_per_class,
     specificity,
 )
-from metabalance.judge.delong import delong_covariance
-from metabalance.judge.against_prior import PriorCurve, metric_against_prior
+from metabalance.judge.delong import (
+    delong_covariance,
+)
 from metabalance.judge.intervals import (
     Interval,
     bootstrap_interval,
@@ -48,9 +55,6 @@ from metabalance.judge.intervals import (
     newcombe_interval,
     wilson_interval,
 )
-from metabalance.judge.labels import (
-    Labels,
-    encode_labels,
 from metabalance.judge.label_noise import (
     LabelErrors,
     annotation_matrix,
@@ -62,12 +66,31 @@ from metabalance.judge.label_noise import (
     noisy_auc,
     noisy_confusion,
 )
+from metabalance.judge.labels import (
+    Labels,
+    encode_labels,
+)
 from metabalance.judge.metrics import (
     METRICS,
     REGRESSION_METRICS,
     Metric,
     get_metric,
     undefined_reason,
+)
+from metabalance.judge.mistakes import (
+    Mistakes,
+    atomic_mistakes,
+    auprc_expectation,
+    auroc_expectation,
+    log_roc_area,
+)
+from metabalance.judge.noise_correction import (
+    corrected_confusion,
+    corrected_metric,
+)
+from metabalance.judge.noisy_choice import (
+    lexicographic_best,
+    ranking_stability,
 )
 from metabalance.judge.operating import (
     lift,
@@ -88,7 +111,10 @@ from metabalance.judge.partial import (
     h_measure,
     partial_auc,
 )
-from metabalance.judge.power import positives_needed, positives_to_tell
+from metabalance.judge.power import (
+    positives_needed,
+    positives_to_tell,
+)
 from metabalance.judge.probability import (
     BrierParts,
     brier,
@@ -114,42 +140,44 @@ from metabalance.judge.shots import (
     shots,
     top_k_accuracy,
 )
-from metabalance.judge.streaming import ConfusionStream, ScoreStream
+from metabalance.judge.streaming import (
+    ConfusionStream,
+    ScoreStream,
+)
+from metabalance.judge.subpopulations import (
+    Subpopulation,
+    SubpopulationBias,
+    subpopulation_bias,
+)
+from metabalance.judge.swaps import (
+    Drift,
+    drift_by_chance,
+    fix_mistakes,
+    scores_at_auroc,
+    two_populations,
+)
+from metabalance.judge.which_metric import (
+    Advice,
+    which_metric,
+)
 
 __all__ = [
     "METRICS",
     "REGRESSION_METRICS",
+    "Advice",
     "Bounded",
     "BrierParts",
     "ConfusionStream",
-from metabalance.judge.mistakes import (
-    Mistakes,
-    atomic_mistakes,
-    auprc_expectation,
-    auroc_expectation,
-    log_roc_area,
-)
-from metabalance.judge.noise_correction import corrected_confusion, corrected_metric
-from metabalance.judge.noisy_choice import lexicographic_best, ranking_stability
-from metabalance.judge.paired import Difference, holm, mcnemar, paired_bootstrap, paired_difference
-from metabalance.judge.subpopulations import Subpopulation, SubpopulationBias, subpopulation_bias
-from metabalance.judge.swaps import Drift, drift_by_chance, fix_mistakes, scores_at_auroc, two_populations
-from metabalance.judge.which_metric import Advice, which_metric
-
-__all__ = [
-    "METRICS",
-    "Advice",
     "Difference",
     "Drift",
     "Interval",
+    "LabelErrors",
     "Labels",
     "Metric",
-    "NetBenefit",
-    "ScoreStream",
-    "LabelErrors",
-    "Metric",
     "Mistakes",
+    "NetBenefit",
     "PriorCurve",
+    "ScoreStream",
     "Subpopulation",
     "SubpopulationBias",
     "accuracy",
@@ -191,22 +219,19 @@ __all__ = [
     "index_balanced_accuracy",
     "interval_for",
     "kappa",
-    "lift",
-    "log_loss",
-    "mae",
-    "mcc",
-    "mcnemar",
-    "net_benefit",
-    "net_benefit_curve",
-    "newcombe_interval",
     "label_errors",
     "lexicographic_best",
+    "lift",
     "log_loss",
     "log_roc_area",
+    "mae",
     "mcc",
     "mcnemar",
     "metric_against_prior",
     "metric_of_table",
+    "net_benefit",
+    "net_benefit_curve",
+    "newcombe_interval",
     "noisy_auc",
     "noisy_confusion",
     "paired_bootstrap",
@@ -228,14 +253,13 @@ __all__ = [
     "rmse",
     "roc_auc",
     "roc_auc_ovo",
+    "scores_at_auroc",
     "shot_errors",
     "shot_recall",
     "shots",
     "specificity",
-    "top_k_accuracy",
-    "scores_at_auroc",
-    "specificity",
     "subpopulation_bias",
+    "top_k_accuracy",
     "two_populations",
     "undefined_reason",
     "which_metric",
