@@ -362,6 +362,28 @@ def predict(
 
 @app.command()
 @_guarded
+def export(
+    model: Annotated[Path, typer.Argument(help="A model folder written by metabalance fit.")],
+    form: Annotated[
+        str, typer.Option("--format", help="onnx, or torch for a torch.export program.")
+    ] = "onnx",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file, .onnx or .pt2; by default the folder's name.", show_default=False),
+    ] = None,
+    pixels: Annotated[
+        str, typer.Option(help="For images: uint8, or float32 for values from 0 to 1.")
+    ] = "uint8",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+) -> None:
+    """A model as one file for other runtimes: preprocessing, network, calibration and decision in one graph."""
+    from metabalance.study.export import export_command
+
+    export_command(model=model, form=form, out=out, overwrite=overwrite, pixels=pixels)
+
+
+@app.command()
+@_guarded
 def methods(
     stage: Annotated[str | None, typer.Option(help="Only this stage.")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="As a Markdown table.")] = False,
