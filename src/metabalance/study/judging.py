@@ -27,7 +27,7 @@ from metabalance.study.judging_tables import show_judgement
 from metabalance.study.scored import Scored, read_scored
 from metabalance.study.store import write_atomically
 
-__all__ = ["judge_command", "judge_scored", "rates"]
+__all__ = ["judge_scored", "rates"]
 
 TWO = (
     "average_precision", "roc_auc", "recall@precision>=0.9", "precision@1%", "brier", "brier_skill", "log_loss",

@@ -7,8 +7,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
-__all__ = ["show_judgement"]
-
 
 def show_judgement(console: Console, result: dict[str, Any]) -> None:
     """The tables."""
