@@ -107,8 +107,11 @@ def interval_for(
     even = groups is None and (sample_weight is None or bool((np.asarray(sample_weight) == 1).all()))
     s, y = np.asarray(scores), np.asarray(target)
     # An average over classes is no share of rows, though its function may be that of one.
-    average = measure.options.get("average") if isinstance(measure, Metric) else None
-    trials = _trials(function, s, y) if even and method in ("auto", "wilson") and average is None else None
+    options = measure.options if isinstance(measure, Metric) else {}
+    share = function is decision.accuracy or (
+        options.get("average") is None and options.get("num_classes", 2) == 2
+    )
+    trials = _trials(function, s, y) if even and share and method in ("auto", "wilson") else None
     if trials is not None:
         return wilson_interval(*trials, level=level)
     closed = even and any(known is function for known in _AREAS) and (s.ndim == 1 or s.shape[1] == 2)

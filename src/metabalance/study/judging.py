@@ -2,7 +2,6 @@
 
 import json
 import math
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,10 @@ from rich.markup import escape
 from metabalance.data.errors import DataError
 from metabalance.judge import (
     Metric,
-    bootstrap_interval,
     confusion,
-    delong_interval,
     f_beta_per_class,
     get_metric,
+    interval_for,
     undefined_reason,
     wilson_interval,
 )
@@ -201,29 +199,8 @@ def _row(
         lack = str(error)
     if lack:
         return head | nothing | {"reason": lack}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        i = _interval(whole, given[rows], target, weight, level=level, resamples=resamples, seed=seed)
+    i = interval_for(whole, given[rows], target, weight, level=level, n_boot=resamples, seed=seed)
     return head | {"value": i.value, "low": i.low, "high": i.high, "method": i.method, "reason": i.reason}
-
-
-def _interval(
-    metric: Metric, given: np.ndarray, target: np.ndarray, weight: np.ndarray | None, *, level: float, resamples: int,
-    seed: int,
-) -> Any:  # fmt: skip
-    """Wilson for rates and DeLong for the area of two classes, where rows count alike; else bootstrap."""
-    two = given.ndim == 1 and metric.options.get("num_classes", 2) == 2
-    if weight is None and metric.name in ("precision", "recall", "specificity") and two:
-        return rates(confusion(given, target, num_classes=2), 1, level)[metric.name]
-    if weight is None and metric.name == "accuracy":
-        return wilson_interval(float((given == target).sum()), len(target), level)
-    if weight is None and metric.name == "roc_auc" and two:
-        found = delong_interval(given, target, level)
-        if math.isfinite(found.low):
-            return found
-    return bootstrap_interval(
-        metric, given, target, weight, n_boot=resamples, level=level, seed=seed, stratified=False
-    )
 
 
 def _per_class(scored: Scored, decision: np.ndarray | None, level: float) -> list[dict[str, Any]]:
