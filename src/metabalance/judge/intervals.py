@@ -63,15 +63,13 @@ def interval_for(
 ) -> Interval:
     """The interval that suits a metric and its rows.
 
-    ======================================  =====================================================================
-    recall, specificity, precision of two   Wilson's interval of a share
+    ======================================  ==============================================================    recall, specificity, precision of two   Wilson's interval of a share
     classes; accuracy
     ROC AUC of two classes                  DeLong's; Newcombe's where fewer than five positives' worth of rows
                                             are misranked (positives × (1 - area) < 5)
     everything else; rows with weights      BCa bootstrap, of whole groups where there are groups
     or groups
-    ======================================  =====================================================================
-
+    ======================================  ==============================================================
     `docs/results/coverage.md` shows how often each holds the truth with 20, 50 and 500 positives.
 
     Args:
