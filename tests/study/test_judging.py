@@ -89,7 +89,7 @@ def test_intervals_enclose_the_value_and_say_how_they_were_made():
     result = judge_scored(
         scored_table(frame(), target="y"), ["recall", "roc_auc", "f1", "accuracy"], resamples=30
     )
-    assert [m["method"] for m in result["metrics"]] == ["wilson", "delong", "bca", "wilson"]
+    assert [m["method"] for m in result["metrics"]] == ["wilson", "newcombe", "bca", "wilson"]
     for m in result["metrics"]:
         assert m["low"] <= m["value"] <= m["high"]
 

@@ -18,7 +18,6 @@ from metabalance.judge.interval import Interval, check_level
 from metabalance.judge.metrics import Metric, get_metric
 from metabalance.judge.newcombe import newcombe_interval
 from metabalance.judge.resampled import corrected_resampled_interval
-from metabalance.judge.tables import confusion
 from metabalance.judge.wilson import wilson_interval
 
 __all__ = [
@@ -63,13 +62,15 @@ def interval_for(
 ) -> Interval:
     """The interval that suits a metric and its rows.
 
-    ======================================  ==============================================================    recall, specificity, precision of two   Wilson's interval of a share
+    ======================================  =====================================================================
+    recall, specificity, precision of two   Wilson's interval of a share
     classes; accuracy
     ROC AUC of two classes                  DeLong's; Newcombe's where fewer than five positives' worth of rows
                                             are misranked (positives × (1 - area) < 5)
     everything else; rows with weights      BCa bootstrap, of whole groups where there are groups
     or groups
-    ======================================  ==============================================================
+    ======================================  =====================================================================
+
     `docs/results/coverage.md` shows how often each holds the truth with 20, 50 and 500 positives.
 
     Args:
@@ -133,7 +134,7 @@ def _trials(function: Callable[..., float], s: Array, y: Array) -> tuple[float, 
     """Successes and trials where the metric is a share of rows; else None."""
     if not any(known is function for known in _RATES):
         return None
-    table = confusion(s, y)
+    table = decision.confusion(s, y)
     if function is decision.accuracy:
         return float(np.trace(table)), float(table.sum())
     if len(table) != 2:
