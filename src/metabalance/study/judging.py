@@ -37,7 +37,7 @@ MANY = (
 )  # fmt: skip
 OF_GROUPS = ("average_precision", "roc_auc", "precision", "recall")  # unless metrics are named
 SHOWN_GROUPS = 20
-FEW = 30  # positives: below, intervals are wide, and bootstrap ones too narrow all the same
+FEW = 50  # rows of a class: below, a bootstrap visibly covers less than it claims
 
 
 def judge_command(
