@@ -362,6 +362,63 @@ def predict(
 
 @app.command()
 @_guarded
+def judge(
+    data: Annotated[Path, typer.Argument(help="A scored table, by metabalance predict or any other model.")],
+    target: Annotated[str, typer.Option(help="The column of the true classes.")],
+    score: Annotated[
+        str | None,
+        typer.Option(
+            help="The column of the positive class's scores, or what the columns of all classes begin with; by default "
+            "probability_.",
+            show_default=False,
+        ),
+    ] = None,
+    positive: PositiveOption = None,
+    decision: Annotated[
+        str | None,
+        typer.Option(
+            help="The column of decided classes; by default 'decision' where it is there, else the most probable class.",
+            show_default=False,
+        ),
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            help="Metrics such as average_precision,recall@precision=0.9,precision@100,lift@1%.",
+            show_default=False,
+        ),
+    ] = None,
+    cost: CostOption = None,
+    groups: Annotated[
+        str | None, typer.Option(help="Column of groups that are judged apart, too.", show_default=False)
+    ] = None,
+    weight: Annotated[str | None, typer.Option(help="Column of row weights.", show_default=False)] = None,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Writes everything to this file.", show_default=False)
+    ] = None,
+    level: Annotated[float, typer.Option(help="Nominal coverage of the intervals.")] = 0.95,
+    resamples: Annotated[int, typer.Option(help="Of bootstrap intervals.", min=2)] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the resamples.", min=0)] = 0,
+    stream: Annotated[
+        bool,
+        typer.Option("--stream", help="Parquet that does not fit into memory: one pass, without bootstrap."),
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing JSON file.")] = False,
+    header: HeaderOption = True,
+    delimiter: DelimiterOption = None,
+) -> None:
+    """How good are these scores? Metrics with intervals, for each class and each group."""
+    from metabalance.study.judging import judge_command
+
+    judge_command(
+        data=data, target=target, score=score, positive=positive, decision=decision, metrics=metrics, cost=cost,
+        groups=groups, weight=weight, json_path=json, level=level, resamples=resamples, seed=seed, stream=stream,
+        overwrite=overwrite, header=header, delimiter=delimiter,
+    )  # fmt: skip
+
+
+@app.command()
+@_guarded
 def export(
     model: Annotated[Path, typer.Argument(help="A model folder written by metabalance fit.")],
     form: Annotated[
