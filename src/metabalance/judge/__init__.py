@@ -4,7 +4,9 @@ Scores are ``(N,)`` of the positive class or ``(N, C)``, target ``(N,)`` class i
 NaN, with a reason. Nothing here imports torch.
 """
 
+from metabalance.judge.compare import ModelComparison, ModelDifference, compare_models
 from metabalance.judge.delong import delong_covariance
+from metabalance.judge.friedman import Ranking, critical_difference
 from metabalance.judge.intervals import (
     Interval,
     bootstrap_interval,
@@ -38,7 +40,14 @@ from metabalance.judge.metrics import (
     specificity,
     undefined_reason,
 )
-from metabalance.judge.paired import Difference, holm, mcnemar, paired_bootstrap, paired_difference
+from metabalance.judge.paired import (
+    Difference,
+    delong_difference,
+    holm,
+    mcnemar,
+    paired_bootstrap,
+    paired_difference,
+)
 from metabalance.judge.power import positives_needed, positives_to_tell
 
 __all__ = [
@@ -46,14 +55,20 @@ __all__ = [
     "Difference",
     "Interval",
     "Metric",
+    "ModelComparison",
+    "ModelDifference",
+    "Ranking",
     "accuracy",
     "average_precision",
     "balanced_accuracy",
     "bootstrap_interval",
     "brier",
+    "compare_models",
     "confusion",
     "corrected_resampled_interval",
+    "critical_difference",
     "delong_covariance",
+    "delong_difference",
     "delong_interval",
     "ece",
     "expected_cost",
