@@ -24,7 +24,7 @@ def test_every_model_stands_with_its_rank(narrow):
     found = ranking(names=["erm", "focal(gamma=2)", "a$b$ & <c>", "d", "e"])
     said = " | ".join(texts(critical_difference_diagram(found, narrow=narrow)))
     for name, rank in zip(found.names, found.ranks, strict=True):
-        short = name if len(name) <= 13 or not narrow else name[:12]
+        short = name if len(name) <= 12 or not narrow else name[:8]
         assert re.search(rf"{re.escape(short)}\S*\s+{rank:.2f}|{rank:.2f}\s+{re.escape(short)}", said), said
     assert f"critical difference {found.critical_difference:.2f}" in said
     assert "models differ (p" in said

@@ -52,7 +52,7 @@ def critical_difference_diagram(ranking: Ranking, *, narrow: bool = False) -> st
             y = -0.26 - bars - 0.24 * (k if on_left else count - 1 - k)
             x = 1 - outside if on_left else count + outside
             ax.plot([rank, rank, x], [0, y, y], color=COLOURS["muted"], linewidth=0.8, clip_on=False)
-            label = _short(name, 13 if narrow else 22)
+            label = _short(name, 15 if narrow else 22)
             text = f"{label}  {rank:.2f}" if on_left else f"{rank:.2f}  {label}"
             ax.text(
                 x - outside / 3 if on_left else x + outside / 3, y, text, va="center",
