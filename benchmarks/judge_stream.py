@@ -28,7 +28,9 @@ def main() -> None:
         stream.update(scores, target)
         seconds += time.process_time() - begun
     begun = time.process_time()
-    values = {name: stream.value(name) for name in ("roc_auc", "average_precision", "brier", "log_loss", "ece")}
+    values = {
+        name: stream.value(name) for name in ("roc_auc", "average_precision", "brier", "log_loss", "ece")
+    }
     asked = time.process_time() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{rows:,} rows in {seconds:.1f} processor seconds, five metrics asked for in {asked:.2f} s")

@@ -5,8 +5,6 @@ rows are projected on a few random directions and cut into cells; close rows sha
 Neighbours within a cell are then measured.
 """
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array
