@@ -106,7 +106,7 @@ def _report(
     among = f"{len(model.y):,} {noun}s" + ("" if whole else f" (a sample of {len(subject.y):,})")
     pairs = listed(
         [
-            f"{pair['given']!r} that look like {pair['suggested']!r}: {pair['clear' if clear.any() else 'suspect']:,}"
+            f"given {pair['given']!r}, like {pair['suggested']!r}: {pair['clear' if clear.any() else 'suspect']:,}"
             for pair in facts["pairs"]
             if not clear.any() or pair["clear"]
         ],
@@ -115,7 +115,10 @@ def _report(
     rows = tuple(int(model.rows[i]) for i in order if clear[i] or not clear.any())
     where = f"; look first at {noun}{'' if len(rows) == 1 else 's'} {subject.named(rows)}"
     if clear.any():
-        message = f"{int(clear.sum()):,} of {among} clearly look like another class ({pairs}){where}"
+        few, many = int(clear.sum()), "" if clear.sum() != 1 else "s"
+        message = f"{few:,} of {among} clearly look{many} like another class ({pairs}){where}"
+        if (model.classes[model.y[clear]] == subject.target.positive).any():
+            message += "; a rare case of a kind that the model has not seen looks just so"
         part.found("MB022", "warning", message, rows=rows)
         return
     message = (

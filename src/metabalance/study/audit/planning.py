@@ -123,7 +123,8 @@ def check_metric(subject: Subject, plan: Plan) -> Part:
     elif metric in BY_MAJORITY and positive <= 0.1:
         message = f"{metric} is governed by the {percent(1 - positive)} that are not {name}"
     elif metric in ("precision", "specificity", "recall"):
-        message = f"{metric} alone is perfect for a model that answers {'everything' if metric == 'recall' else 'next to nothing'} with {name}"
+        what = "everything" if metric == "recall" else "next to nothing"
+        message = f"{metric} alone is perfect for a model that answers {what} with {name}"
     elif metric in ("roc_auc", "roc_auc_ovo") and positive < EXTREME:
         alarms = 0.01 * (1 - positive) / positive
         message = (
