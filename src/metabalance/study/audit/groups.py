@@ -133,7 +133,7 @@ def _looks_like_a_group(name: str, column: pd.Series, subject: Subject) -> bool:
     text = is_text(column.dtype) or isinstance(column.dtype, pd.CategoricalDtype)
     if text:
         head = values.astype(str).drop_duplicates().head(200)
-        if head.str.split().str.len().median() > 2 or date_format(values.astype(object)) is not None:
+        if head.map(lambda v: len(v.split())).median() > 2 or date_format(values.astype(object)) is not None:
             return False
         return bool(head.map(lambda v: CODE.fullmatch(v.strip()) is not None).mean() > 0.9) or bool(
             GROUP_NAME.search(CAMEL.sub("_", name))

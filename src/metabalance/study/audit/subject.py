@@ -114,7 +114,7 @@ class Subject:
     def noun(self) -> str:
         return "image" if self.images is not None else "row"
 
-    def label(self, c: int) -> str:
+    def label(self, c: Any) -> str:
         """A class as messages name it."""
         return repr(self.target.classes[c])
 
@@ -260,10 +260,10 @@ def table_subject(
         raise DataError(f"there is no column {unknown[0]!r} to drop; look at the names in the first line")
     if both := [c for c in drop if c in taken]:
         raise DataError(f"{both[0]!r} is the target, groups or time column and cannot be dropped")
-    series = roles["target"]
-    assert series is not None
-    keep, findings = _labelled(series)
-    encoded = _lenient(series[keep].reset_index(drop=True), positive)
+    labels = roles["target"]
+    assert labels is not None
+    keep, findings = _labelled(labels)
+    encoded = _lenient(labels[keep].reset_index(drop=True), positive)
     features = frame.drop(columns=[*taken, *drop])
     if not features.shape[1]:
         raise DataError("the table has no column besides target, groups and time; add features")

@@ -167,7 +167,9 @@ def _is_free_text(column: pd.Series) -> bool:
     values = column.dropna()
     head = values.head(200).astype(str)
     return (
-        len(head) > 0 and values.nunique() > CATEGORY_LEVELS and head.str.split().str.len().median() >= WORDS
+        len(head) > 0
+        and values.nunique() > CATEGORY_LEVELS
+        and head.map(lambda v: len(v.split())).median() >= WORDS
     )
 
 
