@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from metabalance.adjust.calibrate import Calibrator
+from metabalance.adjust.base import Calibration
+from metabalance.adjust.calibrations import read_calibration
+from metabalance.adjust.decision import Decision
 from metabalance.adjust.prior import shift_prior
-from metabalance.adjust.threshold import Decision
 from metabalance.data.errors import DataError
 from metabalance.data.pixels import ImagePreprocessor
 from metabalance.data.preprocess import TablePreprocessor
@@ -70,7 +71,7 @@ class TrainedModel:
     prior: np.ndarray
     preprocessor: TablePreprocessor | ImagePreprocessor
     model: Any
-    calibrator: Calibrator
+    calibrator: Calibration
     decision: Decision
     record: dict[str, Any]
 
@@ -183,7 +184,7 @@ class TrainedModel:
                 np.asarray(manifest["prior"]),
                 _preprocessor(manifest, files),
                 model,
-                Calibrator.from_dict(manifest["calibrator"]),
+                read_calibration(manifest["calibrator"]),
                 Decision.from_dict(manifest["decision"]),
                 manifest,
             )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from metabalance.estimator import MetaBalanceClassifier
-from metabalance.judge.metrics import METRICS, recall_per_class
+from metabalance.judge import METRICS, recall_per_class
 from metabalance.networks import ConvNet
 from metabalance.study.reproduce.base import Fit
 from metabalance.study.reproduce.images import Split, count_groups, make_split
@@ -52,9 +52,10 @@ def run_fit(fit: Fit, data: Path | None) -> dict[str, Any]:
     return record
 
 
-def _device(model: Any) -> str:
-    device = next(model.module_.parameters()).device
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+def _device(model: MetaBalanceClassifier) -> str:
+    # A trained network is kept on the CPU, wherever it was trained.
+    there = torch.cuda.is_available() and model.device != "cpu"
+    return torch.cuda.get_device_name() if there else "cpu"
 
 
 def figures(scores: np.ndarray, target: np.ndarray, counts: np.ndarray) -> dict[str, Any]:
