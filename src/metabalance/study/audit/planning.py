@@ -6,6 +6,7 @@ import numpy as np
 
 from metabalance.data.errors import DataError
 from metabalance.judge.metrics import get_metric
+from metabalance.judge.power import positives_needed
 from metabalance.study.audit.classes import percent
 from metabalance.study.audit.parts import Part, listed
 from metabalance.study.audit.quick_model import QuickModel, planned_value
@@ -89,10 +90,6 @@ def check_needs(subject: Subject, plan: Plan, model: QuickModel | str) -> Part:
 
 def _needed(plan: Plan, value: float, prevalence: float) -> int | None:
     """None where no simple rule is known."""
-    try:
-        from metabalance.judge import positives_needed
-    except ImportError:
-        from metabalance.study.audit.needs import positives_needed
     try:
         return positives_needed(plan.metric, value, plan.half_width, prevalence=prevalence, level=plan.level)
     except ValueError:
