@@ -160,6 +160,52 @@ MetricOption = Annotated[
 
 @app.command()
 @_guarded
+def audit(
+    data: DataArgument,
+    target: TargetOption = None,
+    positive: PositiveOption = None,
+    groups: GroupsOption = None,
+    time: TimeOption = None,
+    folds: Annotated[int, typer.Option(help="Folds that are planned.", min=2)] = 5,
+    metric: MetricOption = "average_precision",
+    half_width: Annotated[
+        float, typer.Option(help="Half-width that the metric's 95 % interval is to have.")
+    ] = 0.05,
+    mute: Annotated[
+        str | None, typer.Option(help="Codes not to be told, MB007,MB010.", show_default=False)
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with status 1 when a warning or an error stands.")
+    ] = False,
+    json: Annotated[
+        str | None,
+        typer.Option(help="Write everything to this file; - is the terminal.", show_default=False),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    model_rows: Annotated[
+        int, typer.Option(help="At most so many rows for the checks that fit a quick model.", min=100)
+    ] = 20_000,
+    seed: Annotated[int, typer.Option(help="Everything random follows from it.", min=0)] = 0,
+    header: HeaderOption = True,
+    delimiter: DelimiterOption = None,
+    drop: DropOption = None,
+    image_size: ImageSizeOption = None,
+    skip_broken: SkipBrokenOption = False,
+) -> None:
+    """Before training: what stands in the way, what looks wrong, and what these data can tell at all."""
+    from metabalance.study.audit.command import audit_command
+
+    stands = audit_command(
+        data=data, target=target, positive=positive, groups=groups, time=time, folds=folds, metric=metric,
+        half_width=half_width, mute=mute, json_path=json, overwrite=overwrite, model_rows=model_rows, seed=seed,
+        header=header, delimiter=delimiter, drop=drop, image_size=image_size, skip_broken=skip_broken,
+    )  # fmt: skip
+    if strict and stands:
+        raise typer.Exit(1)
+
+
+@app.command()
+@_guarded
 def compare(
     data: DataArgument,
     target: TargetOption = None,

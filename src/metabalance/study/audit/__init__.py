@@ -12,7 +12,8 @@ quick_model   cross-validated probabilities; is there a signal (MB029, MB031)?
 labels        suspected label errors by confident learning (MB022)
 overlap       whose nearest neighbours are strangers (MB023)
 missing       gaps that depend on the class (MB024)
-structure     times, groups, order (MB025 to MB028, MB034)
+times         times, declared or not, and the order of rows (MB025, MB027, MB034)
+groups        customers, patients and the like, declared or not (MB026, MB028)
 result        ``Audit``: findings, facts, summary, JSON
 ============  ====================================================================================
 """

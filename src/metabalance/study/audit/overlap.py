@@ -39,7 +39,7 @@ def check_overlap(subject: Subject, plan: Plan) -> Part:
         part.skipped["MB023"] = f"there are no more than {NEIGHBOURS} {subject.noun}s"
         return part
     rng = np.random.default_rng(plan.seed)
-    width = subject.width
+    width = subject.seen_width
     room = CORPUS_CELLS // max(width, 1)
     # An equal share of every class keeps who is near whom in proportion; a tree makes room for all rows.
     most = n if width <= TREE_COLUMNS else min(n, max(room, 2_000))

@@ -6,6 +6,7 @@ import numpy as np
 
 from metabalance.data.errors import DataError
 from metabalance.judge.metrics import get_metric
+from metabalance.judge.power import positives_needed
 from metabalance.study.audit.classes import percent
 from metabalance.study.audit.parts import Part, listed
 from metabalance.study.audit.quick_model import QuickModel, planned_value
@@ -90,10 +91,6 @@ def check_needs(subject: Subject, plan: Plan, model: QuickModel | str) -> Part:
 def _needed(plan: Plan, value: float, prevalence: float) -> int | None:
     """None where no simple rule is known."""
     try:
-        from metabalance.judge import positives_needed
-    except ImportError:
-        from metabalance.study.audit.needs import positives_needed
-    try:
         return positives_needed(plan.metric, value, plan.half_width, prevalence=prevalence, level=plan.level)
     except ValueError:
         return None
@@ -123,7 +120,8 @@ def check_metric(subject: Subject, plan: Plan) -> Part:
     elif metric in BY_MAJORITY and positive <= 0.1:
         message = f"{metric} is governed by the {percent(1 - positive)} that are not {name}"
     elif metric in ("precision", "specificity", "recall"):
-        message = f"{metric} alone is perfect for a model that answers {'everything' if metric == 'recall' else 'next to nothing'} with {name}"
+        what = "everything" if metric == "recall" else "next to nothing"
+        message = f"{metric} alone is perfect for a model that answers {what} with {name}"
     elif metric in ("roc_auc", "roc_auc_ovo") and positive < EXTREME:
         alarms = 0.01 * (1 - positive) / positive
         message = (

@@ -102,10 +102,19 @@ class Subject:
         return np.asarray(self.target.counts)
 
     @property
+    def described(self) -> str:
+        """Size and kind of the rows, in words."""
+        if self.images is not None:
+            _, height, width = self.images.pixels.shape[1:]
+            return f"{len(self.y):,} images, {height}x{width}"
+        columns = self.frame.shape[1]
+        return f"{len(self.y):,} rows, {columns:,} feature{'s' * (columns != 1)}, target {self.target_name}"
+
+    @property
     def noun(self) -> str:
         return "image" if self.images is not None else "row"
 
-    def label(self, c: int) -> str:
+    def label(self, c: Any) -> str:
         """A class as messages name it."""
         return repr(self.target.classes[c])
 
@@ -154,12 +163,21 @@ class Subject:
 
     @cached_property
     def honest(self) -> pd.DataFrame:
-        """Useful features without leaks, unless nothing else is there."""
-        rest = self.useful.drop(columns=list(self.leaks))
+        """Useful features without leaks and names of customers and the like, unless nothing else is there."""
+        from metabalance.study.audit.groups import group_like
+
+        rest = self.useful.drop(columns=list({*self.leaks, *group_like(self)}))
         return rest if rest.shape[1] else self.useful
 
     def matrix(self, rows: np.ndarray) -> np.ndarray:
         """Numbers ``(M, D)`` for a model; what scales them never sees a class."""
+        return self._whole if len(rows) == len(self.y) else self._numbers(rows)
+
+    @cached_property
+    def _whole(self) -> np.ndarray:
+        return self._numbers(np.arange(len(self.y)))
+
+    def _numbers(self, rows: np.ndarray) -> np.ndarray:
         if self.images is not None:
             return blocks(self.images.pixels[rows], SIDE)
         from metabalance.data.preprocess import TablePreprocessor
@@ -171,6 +189,14 @@ class Subject:
     def width(self) -> int:
         """Columns, or pixel values."""
         return self.frame.shape[1] if self.images is None else int(np.prod(self.images.pixels.shape[1:]))
+
+    @property
+    def seen_width(self) -> int:
+        """Columns as a model gets them, about."""
+        if self.images is None:
+            return self.width
+        channels, height, width = self.images.pixels.shape[1:]
+        return channels * min(SIDE, height) * min(SIDE, width)
 
 
 def blocks(pixels: np.ndarray, side: int) -> np.ndarray:
@@ -234,10 +260,10 @@ def table_subject(
         raise DataError(f"there is no column {unknown[0]!r} to drop; look at the names in the first line")
     if both := [c for c in drop if c in taken]:
         raise DataError(f"{both[0]!r} is the target, groups or time column and cannot be dropped")
-    series = roles["target"]
-    assert series is not None
-    keep, findings = _labelled(series)
-    encoded = _lenient(series[keep].reset_index(drop=True), positive)
+    labels = roles["target"]
+    assert labels is not None
+    keep, findings = _labelled(labels)
+    encoded = _lenient(labels[keep].reset_index(drop=True), positive)
     features = frame.drop(columns=[*taken, *drop])
     if not features.shape[1]:
         raise DataError("the table has no column besides target, groups and time; add features")
