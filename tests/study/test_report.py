@@ -14,16 +14,10 @@ from hypothesis import strategies as st
 
 from metabalance.data.errors import DataError
 from metabalance.study.report import render_report
-from metabalance.study.report.figures import (
-    COLOURS,
-    Difference,
-    Line,
-    calibration,
-    forest,
-    precision_recall,
-    roc,
-)
-from metabalance.study.report.view import build_view
+from metabalance.study.report.comparison import build_view
+from metabalance.study.report.curves import calibration, precision_recall, roc
+from metabalance.study.report.drawing import COLOURS, Line
+from metabalance.study.report.forest import Difference, forest
 
 NAN = float("nan")
 METRICS = {
@@ -434,7 +428,7 @@ def test_forest_words_and_colours(narrow):
 
 
 def test_one_vague_interval_does_not_crush_the_others():
-    from metabalance.study.report.figures import _limits
+    from metabalance.study.report.forest import _limits
 
     low, high = _limits(ROWS)
     assert -0.2 < low < 0 < 0.1 < high < 0.3

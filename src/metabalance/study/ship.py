@@ -1,6 +1,7 @@
 """A trained model as one object: schema, preprocessing, model, calibration, decision; saved without code."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from metabalance.study.fitting import Fitted, log_probabilities, rehearse, shift
 __all__ = ["Network", "TrainedModel"]
 
 
+EVIDENCE = "evidence.json"
 VALUES_AT_ONCE = 2**20  # activations of images are large
 
 
@@ -62,6 +64,7 @@ class TrainedModel:
         calibrator: Fitted on the validation rows.
         decision: Probabilities to class indices.
         record: Everything else the manifest tells.
+        evidence: What a report shows of the fit: the training history, validation and held-out rows at operating points.
     """
 
     classes: tuple[Any, ...]
@@ -72,6 +75,7 @@ class TrainedModel:
     calibrator: Calibrator
     decision: Decision
     record: dict[str, Any]
+    evidence: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def assemble(
@@ -155,6 +159,8 @@ class TrainedModel:
         else:
             tensors |= self.model.tensors
             files |= self.model.files
+        if self.evidence:
+            files[EVIDENCE] = json.dumps(self.evidence, separators=(",", ":"), allow_nan=False).encode()
         manifest = self.record | {
             "classes": [c.item() if hasattr(c, "item") else c for c in self.classes],
             "positive": self.positive,
@@ -174,6 +180,7 @@ class TrainedModel:
         """
         manifest, tensors, files = read_artifact(folder)
         try:
+            evidence = json.loads(files.pop(EVIDENCE, b"{}"))
             classes = tuple(manifest["classes"])
             model = _model(manifest, tensors, files, len(classes))
             return cls(
@@ -185,6 +192,7 @@ class TrainedModel:
                 Calibrator.from_dict(manifest["calibrator"]),
                 Decision.from_dict(manifest["decision"]),
                 manifest,
+                evidence,
             )
         except DataError:
             raise

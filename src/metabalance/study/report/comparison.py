@@ -5,21 +5,21 @@ a difference counts) are made here.
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup
-
-from metabalance.study.report import figures
-from metabalance.study.report.figures import LINES, Difference, Line
+from metabalance.study.report.curve_view import curve_figures, learning_view
+from metabalance.study.report.drawing import LINES
+from metabalance.study.report.explorer import explorer_view
+from metabalance.study.report.leaderboard import column_of, forest_view, row_of, undefined_reasons
+from metabalance.study.report.made import cited, versions
+from metabalance.study.report.mistakes import class_bars, confusions, recalls
+from metabalance.study.report.ranking import drawn_of, is_baseline, ranked, value_of
+from metabalance.study.report.words import clean, count_of, digits_of, fixed, number, percent, short
 
 __all__ = ["build_view"]
 
-MAX_CURVES = len(LINES)
-MAX_CONFUSION_CLASSES = 8
-MAX_CONFUSIONS = 4
-MAX_CLASSES = 20
+JUDGES = ("corrected_resampled_t", "holm")
 
 
 def build_view(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,6 +30,7 @@ def build_view(result: Mapping[str, Any]) -> dict[str, Any]:
     drawn = drawn_of(recipes, result, metric)
     columns = [column_of(key, info, recipes, key == metric) for key, info in result.get("metrics", {}).items()]
     return {
+        "kind": "comparison",
         "title": result.get("title", "comparison"),
         "created": str(result.get("created", ""))[:16].replace("T", " "),
         "version": result.get("version", ""),
@@ -47,54 +48,76 @@ def build_view(result: Mapping[str, Any]) -> dict[str, Any]:
         "findings": result["data"].get("findings", []),
         "data": result["data"],
         "protocol": _protocol(result),
+        "explorer": _explorer(result, recipes),
+        "training": learning_view([(c, label_of(r), r.get("training") or {}) for c, r in drawn]),
+        "fingerprint": result["data"].get("fingerprint", ""),
+        "made": _made(result),
+        "cited": cited({r["name"].split("(")[0] for r in recipes} | set(JUDGES)),
     }
+
+
+def label_of(recipe: Mapping[str, Any]) -> str:
+    """What a recipe is called on the page."""
+    return str(recipe.get("label", recipe["name"]))
 
 
 def _curves(
     drawn: Sequence[tuple[int, Mapping[str, Any]]], result: Mapping[str, Any], metric: str
 ) -> dict[str, Any] | None:
-    """PR, ROC and calibration with one legend; None when no recipe has a curve."""
-    kinds = {
-        kind: [(c, r["curves"][kind]) for c, r in drawn if (r.get("curves") or {}).get(kind)]
-        for kind in _KINDS
-    }
-    if not any(kinds.values()):
-        return None
+    """All curves with one legend; None when no recipe has one."""
+    plotted = [(c, r) for c, r in drawn if any((r.get("curves") or {}).values())]
     counts = dict(zip(result["data"]["classes"], result["data"]["counts"]))
     base_rate = counts.get(result["data"].get("positive"), 0) / max(sum(counts.values()), 1)
-    plotted = [(c, r) for c, r in drawn if any(c == d for found in kinds.values() for d, _ in found)]
+    view = curve_figures([(c, label_of(r), r["curves"]) for c, r in plotted], base_rate)
+    if view is None:
+        return None
     digits = digits_of([r["metrics"].get(metric, {}) for _, r in plotted if r.get("metrics")])
-    view: dict[str, Any] = {
-        "legend": [
-            {
-                "colour": LINES[c],
-                "dashed": c == 0,
-                "label": r.get("label", r["name"]),
-                "value": fixed(value_of(r, metric), digits),
-            }
-            for c, r in plotted
-        ],
+    legend = [
+        {
+            "colour": LINES[c],
+            "dashed": c == 0,
+            "label": label_of(r),
+            "value": fixed(value_of(r, metric), digits),
+        }
+        for c, r in plotted
+    ]
+    several = len(counts) > 2
+    return view | {
+        "legend": legend,
         "metric": result["metrics"][metric]["title"],
-        "base_rate": f"{100 * base_rate:.2g} %",
-        "log": base_rate < 0.1,
+        "positive": result["data"].get("positive") if several else None,
     }
-    lines = {kind: [Line(*_pair(kind, curve), c) for c, curve in found] for kind, found in kinds.items()}
-    view["pr"] = Markup(figures.precision_recall(lines["pr"], base_rate)) if lines["pr"] else None
-    view["roc"] = Markup(figures.roc(lines["roc"])) if lines["roc"] else None
-    view["calibration"] = (
-        Markup(figures.calibration(lines["calibration"], base_rate)) if lines["calibration"] else None
+
+
+def _explorer(result: Mapping[str, Any], recipes: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Of the advised recipe, else of the best; its scores are those of the test parts, each row once."""
+    name = result.get("advice", {}).get("winner")
+    found = [r for r in recipes if r.get("evidence")]
+    metric = result["protocol"]["metric"]
+    sign = 1 if result["metrics"].get(metric, {}).get("greater_is_better", True) else -1
+    found.sort(key=lambda r: (r["name"] != name, -sign * value_of(r, metric)))
+    if not found:
+        return None
+    source = (
+        f"The scores of {label_of(found[0])} on the test rows of all folds of the first repetition: each row was scored by "
+        "the model that had not seen it, and the models of the folds are put together."
     )
-    return view
+    return explorer_view(found[0]["evidence"], cost=result["protocol"].get("cost"), source=source)
 
 
-_KINDS = ("pr", "roc", "calibration")
-
-
-def _pair(kind: str, curve: Any) -> tuple[list[float], list[float]]:
-    x, y = (curve["predicted"], curve["observed"]) if kind == "calibration" else (curve[0], curve[1])
-    points = [(number(a), number(b)) for a, b in zip(x, y)]
-    points = [(a, b) for a, b in points if math.isfinite(a) and math.isfinite(b)]
-    return [a for a, _ in points], [b for _, b in points]
+def _made(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    data, protocol = result["data"], result["protocol"]
+    seeds = protocol.get("seeds")
+    facts = [
+        ("created", str(result.get("created", ""))),
+        ("with", str(result.get("versions") or versions())),
+        ("rows", count_of(data.get("rows", sum(data["counts"])))),
+        ("data fingerprint", str(data.get("fingerprint") or "")),
+        ("seeds", f"0 to {seeds - 1}" if isinstance(seeds, int) and seeds > 1 else "0"),
+        ("splits", f"{protocol.get('folds')} folds, {protocol.get('splits', '')}"),
+        ("seconds", f"{number(result.get('seconds')):.0f}" if result.get("seconds") else ""),
+    ]
+    return [(name, value) for name, value in facts if value]
 
 
 def _kind(data: Mapping[str, Any]) -> str:

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib.style
+from markupsafe import escape
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from markupsafe import escape
 from matplotlib.ticker import LogFormatterMathtext
 
 __all__ = ["COLOURS", "DASHES", "LINES", "Decades", "Line", "draw", "square", "style", "svg"]

@@ -43,6 +43,7 @@ def explorer_view(
         "sets": [{"name": classes[s["class"]], **{k: s[k] for k in ("threshold", "true", "false")}} for s, _ in sets],
         "start": start,
         "cost": costs,
+        "weighted": evidence["weighted"],
     }  # fmt: skip
     return {
         "data": as_json(data),
@@ -61,13 +62,15 @@ def explorer_view(
 
 
 def costs_of(cost: Any, positive: int) -> dict[str, float]:
-    """The four costs of two classes from a matrix ``(2, 2)``, or one for each mistake.
+    """The four costs of two classes from a matrix ``(2, 2)`` or by name, or one for each mistake.
 
     >>> costs_of([[0, 1], [50, 0]], positive=1)["fn"]
     50.0
     """
     if cost is None:
         return {"fn": 1.0, "fp": 1.0, "tp": 0.0, "tn": 0.0}
+    if isinstance(cost, Mapping):
+        return {name: float(cost.get(name, 0.0)) for name in ("fn", "fp", "tp", "tn")}
     other = 1 - positive
     return {
         "fn": float(cost[positive][other]),

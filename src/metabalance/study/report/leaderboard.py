@@ -35,7 +35,11 @@ def forest_view(
         for r, d in found
     ]
     title = result["metrics"][metric]["title"]
+    words = f"{title}, recipe minus baseline. " + "; ".join(
+        f"{row.label} {row.text} {row.p}".strip() for row in rows
+    )
     settings: dict[str, Any] = {
+        "label": words,
         "axis_label": f"difference in {title[0].lower()}{title[1:]}",
         "greater_is_better": sign > 0,
     }
@@ -47,7 +51,6 @@ def forest_view(
         "same": sum(row.verdict == "same" for row in rows),
         "compared": len(rows),
         "title": title,
-        "text": "; ".join(f"{row.label} {row.text} {row.p}".strip() for row in rows),
     }
 
 
