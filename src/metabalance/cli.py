@@ -302,19 +302,29 @@ def predict(
 def report(
     source: Annotated[
         Path,
-        typer.Argument(help="A run folder of compare, a model folder of fit, or a table of scores and true classes."),
+        typer.Argument(
+            help="A run folder of compare, a model folder of fit, or a table of scores and true classes."
+        ),
     ],
     data: Annotated[
-        Path | None, typer.Option(help="With a model: rows it has not seen, with their classes.", show_default=False)
+        Path | None,
+        typer.Option(help="With a model: rows it has not seen, with their classes.", show_default=False),
     ] = None,
     target: TargetOption = None,
     score: Annotated[
         str | None,
-        typer.Option(help="Column of the positive class's scores, or how the columns of all classes begin.", show_default=False),
+        typer.Option(
+            help="Column of the positive class's scores, or how the columns of all classes begin.",
+            show_default=False,
+        ),
     ] = None,
-    decision: Annotated[str | None, typer.Option(help="Column of decided classes.", show_default=False)] = None,
+    decision: Annotated[
+        str | None, typer.Option(help="Column of decided classes.", show_default=False)
+    ] = None,
     weight: Annotated[str | None, typer.Option(help="Column of weights.", show_default=False)] = None,
-    groups: Annotated[str | None, typer.Option(help="Column of groups to be looked at one by one.", show_default=False)] = None,
+    groups: Annotated[
+        str | None, typer.Option(help="Column of groups to be looked at one by one.", show_default=False)
+    ] = None,
     positive: PositiveOption = None,
     cost: CostOption = None,
     out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("report.html"),

@@ -64,7 +64,8 @@ def estimates(
             (
                 "ece",
                 _alone(
-                    get_metric("ece")(scores, truth, weight), "its bins' noise only adds to it: no fair interval"
+                    get_metric("ece")(scores, truth, weight),
+                    "its bins' noise only adds to it: no fair interval",
                 ),
             )
         )
@@ -80,7 +81,8 @@ def estimates(
     for name, interval in found:
         metric = get_metric(name, cost=cost)
         described.append(
-            {"name": name, "title": metric.title, "greater_is_better": metric.greater_is_better} | _plain(interval)
+            {"name": name, "title": metric.title, "greater_is_better": metric.greater_is_better}
+            | _plain(interval)
         )
     return described
 
@@ -175,7 +177,7 @@ def _average_precision(scores: np.ndarray, truth: np.ndarray, level: float) -> I
     if not np.isfinite(value) or not false.sum():
         return _alone(value, "it takes rows of both classes")
     rng = np.random.default_rng(0)
-    p, n = int(round(true.sum())), int(round(false.sum()))
+    p, n = round(float(true.sum())), round(float(false.sum()))
     if p < 2:
         return _alone(value, "one positive row; it takes two")
     found = np.cumsum(rng.multinomial(p, true / p, RESAMPLES), axis=1)
@@ -219,11 +221,18 @@ def _decision(
 
 
 def _mean(
-    name: str, losses: np.ndarray, scores: np.ndarray, truth: np.ndarray, weight: np.ndarray | None, level: float
+    name: str,
+    losses: np.ndarray,
+    scores: np.ndarray,
+    truth: np.ndarray,
+    weight: np.ndarray | None,
+    level: float,
 ) -> Interval:
     found = _stratified_mean(losses, truth, weight, level)
     # The metric's own value: it agrees to rounding.
-    return Interval(get_metric(name)(scores, truth, weight), found.low, found.high, level, found.method, found.reason)
+    return Interval(
+        get_metric(name)(scores, truth, weight), found.low, found.high, level, found.method, found.reason
+    )
 
 
 def _stratified_mean(
@@ -251,7 +260,9 @@ def _squares(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def _logs(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    own = np.where(truth == 1, scores, 1 - scores) if scores.ndim == 1 else scores[np.arange(len(truth)), truth]
+    own = (
+        np.where(truth == 1, scores, 1 - scores) if scores.ndim == 1 else scores[np.arange(len(truth)), truth]
+    )
     return -np.log(np.clip(own, np.finfo(float).eps, 1))
 
 
@@ -270,5 +281,3 @@ def _alone(value: float, reason: str) -> Interval:
 def _plain(interval: Interval) -> dict[str, Any]:
     names: Sequence[str] = ("value", "low", "high", "method", "reason")
     return {name: getattr(interval, name) for name in names}
-
-

@@ -94,10 +94,7 @@ def training_record(model: Any, monitor: str) -> dict[str, Any] | None:
         "monitor_name": monitor,
         "best_epoch": history.best_epoch,
         "stopped": history.stopped,
-        **{
-            name: [_finite(e.get(name)) for e in kept]
-            for name in ("epoch", "train_loss", "loss", "monitor")
-        },
+        **{name: [_finite(e.get(name)) for e in kept] for name in ("epoch", "train_loss", "loss", "monitor")},
     }
 
 

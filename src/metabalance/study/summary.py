@@ -22,7 +22,6 @@ SCORES = ("roc_auc", "average_precision", "brier", "log_loss")
 DECISIONS = ("f1", "balanced_accuracy")
 UNBOUNDED = ("log_loss", "expected_cost", "brier")
 LEVEL = 0.95
-CURVE_POINTS = 200
 FEW_FITS = 10  # below, intervals are so wide that only large differences show
 
 
@@ -379,7 +378,7 @@ def _figures(pooled: list, table: Any) -> dict[str, Any]:
         target, [str(c) for c in table.classes], table.positive,
     )  # fmt: skip
     points = OperatingPoints.from_dict(found["points"][0])
-    figures["curves"] = points.curves(CURVE_POINTS) | {"calibration": found["calibration"]}
+    figures["curves"] = points.curves() | {"calibration": found["calibration"]}
     figures["evidence"] = found
     return figures
 
@@ -405,7 +404,9 @@ def write_results(result: dict[str, Any], folder: Path) -> None:
     pd.DataFrame(result["rows"]).to_parquet(buffer, index=False)
     write_atomically(folder / "results.parquet", buffer.getvalue())
     shown = {key: value for key, value in result.items() if key != "rows"}
-    shown["recipes"] = _best_evidence(shown["recipes"], shown["advice"]["winner"], shown["protocol"]["metric"], shown)
+    shown["recipes"] = _best_evidence(
+        shown["recipes"], shown["advice"]["winner"], shown["protocol"]["metric"], shown
+    )
     lean = shown | {
         "recipes": [{k: v for k, v in r.items() if k not in FIGURES} for r in shown["recipes"]],
         "data": {k: v for k, v in shown["data"].items() if k != "samples"},

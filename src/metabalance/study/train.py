@@ -109,7 +109,11 @@ def train_table(
 
 def _shown(model: TrainedModel, table: Source, rows: np.ndarray, prior: np.ndarray | None) -> dict[str, Any]:
     """What the report shows of these rows, weighted as :func:`_held_out` weights them."""
-    probabilities, target, size = model.predict_proba(table.take(rows)), table.target[rows], len(table.classes)
+    probabilities, target, size = (
+        model.predict_proba(table.take(rows)),
+        table.target[rows],
+        len(table.classes),
+    )
     counts = np.bincount(target, minlength=size)
     weight = None if prior is None else (prior / np.maximum(counts, 1) * len(target))[target]
     scores, decided = binary_or_all(probabilities, table.positive), model.decision.decide(probabilities)

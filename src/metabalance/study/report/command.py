@@ -37,11 +37,10 @@ def report_command(
             _refuse(named, "a scored file, or goes with --data")
         elif score or decision or positive:
             _refuse(
-                {k: named[k] for k in ("--score", "--decision", "--positive")}, "a file that is scored already"
+                {k: named[k] for k in ("--score", "--decision", "--positive")},
+                "a file that is scored already",
             )
-        _model(
-            source, data, target, weight, groups, cost, out, command, header=header, delimiter=delimiter
-        )
+        _model(source, data, target, weight, groups, cost, out, command, header=header, delimiter=delimiter)
     elif source.is_dir():
         raise DataError(
             f"{source} is neither a run (no run.json) nor a model (no manifest.json); name the folder that metabalance "
@@ -83,7 +82,7 @@ def _scored(path: Path, target: str, cost: str | None, out: Path, command: str, 
         found, rule, threshold = evidence_of(scored, matrix)
     digest = _fingerprint(path)
     view = single_view(
-        [("scored", found)], kind="scored file", title=f"{scored.name} · target {scored.target_name}", decision=rule,
+        [(scored.name, found)], kind="scored file", title=f"{scored.name} · target {scored.target_name}", decision=rule,
         threshold=threshold, cost=matrix, groups=columns["groups"] or "", created=_now(),
         made=[("created", _now()), ("file", str(path)), ("rows", f"{len(scored.target):,}"), ("data fingerprint", digest)],
         command=command, fingerprint=digest,

@@ -28,7 +28,9 @@ def build_view(result: Mapping[str, Any]) -> dict[str, Any]:
     metric = result["protocol"]["metric"]
     recipes = ranked(result, metric)
     drawn = drawn_of(recipes, result, metric)
-    columns = [column_of(key, info, recipes, key == metric) for key, info in result.get("metrics", {}).items()]
+    columns = [
+        column_of(key, info, recipes, key == metric) for key, info in result.get("metrics", {}).items()
+    ]
     return {
         "kind": "comparison",
         "title": result.get("title", "comparison"),

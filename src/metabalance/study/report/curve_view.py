@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from metabalance.judge.metrics import get_metric
 from metabalance.study.report import curves as figures
 from metabalance.study.report.drawing import LINES, Line
 from metabalance.study.report.words import number
@@ -79,7 +80,7 @@ def learning_view(entries: Sequence[tuple[int, str, Mapping[str, Any]]]) -> dict
     entries = [(c, label, record) for c, label, record in entries if record and record.get("epoch")]
     if not entries:
         return None
-    monitor = entries[0][2]["monitor_name"]
+    monitor = _title(entries[0][2]["monitor_name"])
     shown = []
     for key, y_label in (("monitor", f"validation {monitor}"), ("train_loss", "training loss")):
         lines, best, words = [], [], []
@@ -103,6 +104,11 @@ def learning_view(entries: Sequence[tuple[int, str, Mapping[str, Any]]]) -> dict
     return {"figures": shown, "legend": legend if len(legend) > 1 else []}
 
 
+def _title(metric: str) -> str:
+    title = get_metric(metric, cost=((0, 1), (1, 0))).title
+    return title if title[:2].isupper() else title[:1].lower() + title[1:]
+
+
 def _described(kind: str, lines: Sequence[tuple[Line, str]]) -> str:
     title, form, places = TITLES[kind]
     told = []
@@ -110,11 +116,10 @@ def _described(kind: str, lines: Sequence[tuple[Line, str]]) -> str:
         if form:
             order = np.argsort(line.x, kind="stable")
             x, y = np.asarray(line.x)[order], np.asarray(line.y)[order]
-            values = [
-                form.format(x=p, y=float(np.interp(p, x, y))) for p in places if x[0] <= p <= x[-1]
-            ]
+            values = [form.format(x=p, y=float(np.interp(p, x, y))) for p in places if x[0] <= p <= x[-1]]
             told.append(f"{label}: {', '.join(values)}" if values else label)
         else:
-            told.append(f"{label}: " + ", ".join(f"{b:.3g} seen where {a:.3g} was predicted" for a, b in zip(line.x, line.y)))  # fmt: skip
+            pairs = [f"{b:.3g} seen where {a:.3g} was predicted" for a, b in zip(line.x, line.y)]
+            told.append(f"{label}: {', '.join(pairs)}")
     told += [label for _, label in lines[DESCRIBED:]]
     return f"{title}. {'; '.join(told)}"

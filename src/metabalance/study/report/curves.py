@@ -130,7 +130,10 @@ def calibration(lines: Sequence[Line], base_rate: float, label: str = "calibrati
 
 
 def learning(
-    lines: Sequence[Line], y_label: str, best: Sequence[tuple[float, float, int]] = (), label: str = "training"
+    lines: Sequence[Line],
+    y_label: str,
+    best: Sequence[tuple[float, float, int]] = (),
+    label: str = "training",
 ) -> str:
     """A quantity over the epochs; a dot marks the epoch that was kept.
 

@@ -100,7 +100,7 @@ def svg(figure: Figure, label: str) -> str:
 def square(figure: Figure, x_label: str, y_label: str) -> Axes:
     """Axes from 0 to 1."""
     ax = figure.add_axes((0.18, 0.15, 0.79, 0.82))
-    ax.set_xlim(0, 1)
+    ax.set_xlim(-0.008, 1.008)
     ax.set_ylim(0, 1.01)
     ax.set_xlabel(x_label)
     ax.set_ylabel(y_label)

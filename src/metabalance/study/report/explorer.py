@@ -40,7 +40,7 @@ def explorer_view(
     cheapest = _highest_argmin(points.cost(**costs))
     start = cheapest if threshold is None else points.at(threshold)
     data = {
-        "sets": [{"name": classes[s["class"]], **{k: s[k] for k in ("threshold", "true", "false")}} for s, _ in sets],
+        "sets": [{"name": classes[s["class"]], **{k: s[k] for k in ("score", "threshold", "true", "false")}} for s, _ in sets],
         "start": start,
         "cost": costs,
         "weighted": evidence["weighted"],

@@ -79,9 +79,7 @@ def row_of(
         has_difference = math.isfinite(number(difference.get("value")))
         cells.append(
             {
-                "value": fixed(number(interval.get("value")), column["digits"])
-                if has_value
-                else "undefined",
+                "value": fixed(number(interval.get("value")), column["digits"]) if has_value else "undefined",
                 "interval": span(interval, column["digits"]) if has_value else "",
                 "difference": fixed(difference["value"], column["digits"], True) if has_difference else "",
                 "verdict": verdict_of(difference, result, column["key"]) if has_difference else "same",
@@ -102,7 +100,9 @@ def row_of(
     }
 
 
-def undefined_reasons(recipes: Sequence[Mapping[str, Any]], columns: Sequence[Mapping[str, Any]]) -> list[str]:
+def undefined_reasons(
+    recipes: Sequence[Mapping[str, Any]], columns: Sequence[Mapping[str, Any]]
+) -> list[str]:
     """Why a single value is missing, once for each reason; a failed recipe says so in its row."""
     found: dict[str, list[str]] = {}
     for recipe in recipes:

@@ -14,12 +14,22 @@ __all__ = ["READING", "headline_of", "told_by", "undecided_rule"]
 FEW = 50  # positives below which intervals are wide and bootstrap intervals too narrow
 
 READING = (
-    ("Intervals", "hold at 95 % for rows drawn like these; they do not cover a world that changes, nor a choice made on these very rows."),  # fmt: skip
-    ("Undefined", "is written where a metric has no value (a class without rows): it is never counted as 0 or 1."),
-    ("ROC or precision-recall?", "ROC does not change with the share of positives; precision does, and so does the work that alerts cause. Compare average precision only between sets of the same share."),  # fmt: skip
+    (
+        "Intervals",
+        "hold at 95 % for rows drawn like these; they do not cover a world that changes, nor a choice made on these rows.",
+    ),
+    (
+        "Undefined",
+        "is written where a metric has no value (a class without rows): it is never counted as 0 or 1.",
+    ),
+    (
+        "ROC or precision-recall?",
+        "ROC does not change with the share of positives; precision does, and so does the work that alerts cause. "
+        "Compare average precision only between sets of the same share.",
+    ),
     ("Calibration", "says whether 0.2 means one in five. Costs and net benefit need it; ranking does not."),
     ("A threshold", "chosen for these rows is tested on other rows before anybody trusts its figures."),
-)  # fmt: skip
+)
 
 
 def headline_of(found: Mapping[str, Any]) -> str:
@@ -37,7 +47,7 @@ def headline_of(found: Mapping[str, Any]) -> str:
             return f"No row is {classes[positive]}: nothing can be said about finding it."
         return (
             f"{count_of(right)} of {count_of(total)} {classes[positive]} rows are found "
-            f"({percent(right / total)}), with {count_of(false)} false alarms"
+            f"({percent(right / total)}), with {count_of(false)} false alarm{'' if false == 1 else 's'}"
             + (f": {percent(right / alerts)} of the alerts are right." if alerts else ".")
         )
     recalls = [row[i] / sum(row) for i, row in enumerate(table) if sum(row) > 0]
@@ -68,7 +78,11 @@ def told_by(found: Mapping[str, Any], decision: str) -> list[str]:
         mean = float(np.average(bins["predicted"], weights=weight))
         said.append(
             f"The mean probability is {percent(mean)}, the observed share {percent(share)}"
-            + (": the probabilities are off as a whole." if not 0.8 < mean / max(share, 1e-12) < 1.25 else ".")
+            + (
+                ": the probabilities are off as a whole."
+                if not 0.8 < mean / max(share, 1e-12) < 1.25
+                else "."
+            )
         )
     smallest = min(found["counts"])
     if smallest < FEW:
@@ -83,8 +97,16 @@ def undecided_rule(scored: Scored, cost: Any) -> tuple[np.ndarray, str, float | 
     """Decisions for a file without any: least expected cost, the likeliest class, or the best F1 on these rows."""
     if len(scored.classes) > 2:
         if cost is not None and scored.probabilities:
-            return (scored.scores @ np.asarray(cost)).argmin(1), "The class of the lowest expected cost.", None
-        return scored.scores.argmax(1), "The file has no decisions: the class of the highest score is taken.", None
+            return (
+                (scored.scores @ np.asarray(cost)).argmin(1),
+                "The class of the lowest expected cost.",
+                None,
+            )
+        return (
+            scored.scores.argmax(1),
+            "The file has no decisions: the class of the highest score is taken.",
+            None,
+        )
     positive = scored.positive
     other = 1 - positive
     if scored.probabilities:

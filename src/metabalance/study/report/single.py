@@ -96,6 +96,7 @@ def single_view(
     first = main["points"][0]
     points = OperatingPoints.from_dict(first)
     total = points.positives + points.negatives
+    source = f"The scores of {main_name}." if kind != "model" else f"The scores of the rows: {main_name}."
     rare = min(range(len(classes)), key=lambda c: main["counts"][c])
     view: dict[str, Any] = {
         "kind": kind,
@@ -107,14 +108,14 @@ def single_view(
             (count_of(round(main["counts"][rare], 1)), f"of class {short(classes[rare])}, the rarest of {len(classes)}"),
             (percent(points.positives / total if total else float("nan")), f"are {short(classes[positive])}"),
         ],
-        "metrics": metric_table([(n, e["estimates"]) for n, e in parts], _lead(parts)),
+        "metrics": metric_table([(n, e["estimates"]) for n, e in parts], _lead(parts, kind)),
         "curves": _curves(parts, points.positives / total if total else 0.0),
         "confusions": _confusions(parts),
         "pairs": mistake_table(classes, main["confusion"]) if main["confusion"] and len(classes) > BIG else None,
         "classes_table": class_table(classes, main.get("class_estimates") or []),
         "groups_table": group_table(main.get("groups") or [], main.get("groups_hidden", 0), groups, classes[positive]),
         "decision": decision,
-        "explorer": explorer_view(main, threshold=threshold, cost=cost, source=f"The scores of the {main_name} rows."),
+        "explorer": explorer_view(main, threshold=threshold, cost=cost, source=source),
         "training": learning_view([(1, recipe or "model", training)]) if training else None,
         "findings": list(findings),
         "reading": READING,
@@ -131,7 +132,7 @@ def single_view(
             "The metric on the validation rows picked the epoch; the loss is that on the training rows, as the recipe weighs it."
             + ("" if kept is None else f" Epoch {kept + 1} was kept (the dot).")
         )
-    return clean({k: v for k, v in view.items()}) | {k: view[k] for k in ("curves", "training", "explorer")}
+    return clean(view) | {k: view[k] for k in ("curves", "training", "explorer")}
 
 
 def _threshold_of(scores: np.ndarray, called: np.ndarray) -> float | None:
@@ -142,18 +143,18 @@ def _threshold_of(scores: np.ndarray, called: np.ndarray) -> float | None:
     return low if called.all() or scores[~called].max() < low else None
 
 
-def _lead(parts: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+def _lead(parts: Sequence[tuple[str, Mapping[str, Any]]], kind: str) -> str:
     names = [name for name, _ in parts]
+    if kind != "model":
+        return "Whether these rows were used to fit the model, only you can know: if they were, all of this is too good."
     if names == ["validation"]:
         return (
             "On the validation rows, which chose the epoch, the calibration and the threshold: optimistic. "
             "Fit with --holdout, or report with --data, for a fair figure."
         )
     return (
-        f"On rows that the model has not seen ({names[0]})"
-        + ("; the validation rows chose epoch, calibration and threshold, so that theirs are optimistic." if "validation" in names else ".")
-        if names[0] != "scored"
-        else "Whether the rows were used to fit the model, only you can know: if they were, all of this is too good."
+        f"On rows that the model was not fitted on ({', '.join(n for n in names if n != 'validation')}); the validation rows "
+        "chose epoch, calibration and threshold, so that theirs are optimistic."
     )
 
 

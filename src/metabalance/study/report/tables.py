@@ -9,6 +9,12 @@ __all__ = ["class_table", "group_table", "metric_table", "mistake_table"]
 
 MOST_CLASSES = 60
 MOST_MISTAKES = 15
+METHODS = {
+    "delong": "DeLong",
+    "wilson": "Wilson",
+    "percentile": "percentile bootstrap",
+    "bca": "BCa bootstrap",
+}
 
 
 def metric_table(parts: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], lead: str) -> dict[str, Any]:
@@ -21,7 +27,7 @@ def metric_table(parts: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], lead:
         digits = min(max(digits_of([e for e in found if e]), 3), 5)
         arrow = "↑" if first["greater_is_better"] else "↓"
         rows.append({"label": f"{first['title']} {arrow}", "cells": [_estimate(e, digits) for e in found]})
-        how = first["method"]
+        how = METHODS.get(first["method"], first["method"])
         if how:
             notes.append((how, first["title"]))
     told = "; ".join(
@@ -43,7 +49,8 @@ def class_table(classes: Sequence[str], found: Sequence[Mapping[str, Any]]) -> d
     total = max(sum(row["rows"] for row in found), 1)
     order = sorted(found, key=lambda row: row["rows"])
     ranked, decided = any("roc_auc" in row for row in found), any("recall" in row for row in found)
-    columns = ["class", "rows", "share", *(["recall", "precision"] if decided else []), *(["ROC AUC against the rest"] if ranked else [])]  # fmt: skip
+    columns = ["class", "rows", "share", *(("recall", "precision") if decided else ())]
+    columns += ["ROC AUC against the rest"] if ranked else []
     rows = []
     for row in order[:MOST_CLASSES]:
         cells = [_text(count_of(row["rows"])), _text(percent(row["rows"] / total))]
@@ -82,7 +89,8 @@ def group_table(
         if binary:
             cells += [_text(count_of(row["positives"])), _share(row["share"]), _estimate(row["roc_auc"], 3)]
             cells += [_text(percent(row["predicted"]))] if "predicted" in row else []
-            cells += [_text(percent(row["called"])), _share(row["recall"]), _share(row["precision"])] if decided else []  # fmt: skip
+            if decided:
+                cells += [_text(percent(row["called"])), _share(row["recall"]), _share(row["precision"])]
         elif "accuracy" in row:
             cells.append(_share(row["accuracy"]))
         rows.append({"label": row["group"], "cells": cells})
@@ -91,8 +99,9 @@ def group_table(
         "caption": f"By {name}, the largest groups first",
         "columns": columns,
         "rows": rows,
-        "after": after + "Many groups are many chances for a difference: one that stands out alone among twenty may be luck.",
-    }  # fmt: skip
+        "after": after
+        + "Many groups are many chances for a difference: one that stands out alone may be luck.",
+    }
 
 
 def mistake_table(classes: Sequence[str], confusion: Sequence[Sequence[float]]) -> dict[str, Any] | None:

@@ -44,9 +44,7 @@ def span(interval: Mapping[str, Any], digits: int, signed: bool = False) -> str:
 
 
 def spell(interval: Mapping[str, Any], digits: int, signed: bool = False) -> str:
-    return (
-        f"{fixed(number(interval.get('value')), digits, signed)} {span(interval, digits, signed)}".strip()
-    )
+    return f"{fixed(number(interval.get('value')), digits, signed)} {span(interval, digits, signed)}".strip()
 
 
 def p_value(value: Any) -> str:

@@ -52,8 +52,7 @@ for (const root of document.querySelectorAll(".explorer")) {
     const x = (k) => (600 * k / end).toFixed(1), y = (v) => (10 + 100 * (1 - (v - low) / (top - low || 1))).toFixed(1);
     find("line").setAttribute("points", costs.map((v, k) => x(k) + "," + y(v)).join(" "));
     for (const [mark, k] of [["best", best], ["here", i]]) {
-      find(mark).setAttribute("cx", x(k));
-      find(mark).setAttribute("cy", y(costs[k]));
+      for (const end of ["x1", "x2"]) find(mark).setAttribute(end, x(k));
     }
   };
 
@@ -104,8 +103,8 @@ for (const root of document.querySelectorAll(".explorer")) {
   typed.addEventListener("change", () => {
     const value = Number(typed.value);
     if (typed.value.trim() === "" || Number.isNaN(value)) return;
-    const i = set.threshold.findIndex((t) => t >= value);
-    jump(i < 0 ? set.threshold.length : i);
+    const i = set.score.findIndex((score) => score >= value);
+    jump(i < 0 ? set.score.length : i);
   });
   find("go").addEventListener("click", () => jump(last));
   if (which) which.addEventListener("change", () => {
