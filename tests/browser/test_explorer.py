@@ -6,7 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metabalance.judge import confusion, expected_cost, f_beta, precision, recall, specificity, wilson_interval
+from metabalance.judge import (
+    confusion,
+    expected_cost,
+    f_beta,
+    precision,
+    recall,
+    specificity,
+    wilson_interval,
+)
 from metabalance.study.report.page import write_page
 from metabalance.study.report.single import evidence_of, single_view
 from metabalance.study.scored import scored_table
@@ -112,7 +120,10 @@ def test_the_cheapest_threshold_is_the_cheapest_of_all(opened, data, cost):
         put(opened, name, value)
     fn, fp, tp, tn = cost
     matrix = [[tn, fp], [fn, tp]]
-    every = [expected_cost((data.scores >= t).astype(int), data.target, cost=matrix) for t in [*data.scores, np.inf]]
+    every = [
+        expected_cost((data.scores >= t).astype(int), data.target, cost=matrix)
+        for t in [*data.scores, np.inf]
+    ]
     opened.find_element("css selector", "[data-x=go]").click()
     seen = shown(opened)
     assert seen["each"] == pytest.approx(min(every), rel=1e-12, abs=1e-12)
@@ -174,6 +185,15 @@ def test_every_field_has_a_name_and_every_figure_words(opened):
         assert len(image.get_attribute("aria-label")) > 20
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_page_is_wider_than_the_window(opened, width):
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    opened.refresh()
+    assert opened.execute_script("return document.documentElement.scrollWidth") <= width
+    opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_a_thinned_page_is_exact_where_it_shows(browser, tmp_path):
     data = scored(rows=20_000, classes=("no", "yes"))
     browser.get(page(data, tmp_path / "r.html").as_uri())
@@ -185,7 +205,8 @@ def test_a_thinned_page_is_exact_where_it_shows(browser, tmp_path):
         assert [seen["n-fp"], seen["n-tp"]] == confusion(called, data.target)[:, 1].tolist()
     order = np.argsort(-data.scores)
     missed = data.target.sum() - np.cumsum(data.target[order])
-    assert shown(browser)["best-cost"] == min((20 * missed + np.cumsum(1 - data.target[order])).min(), 20 * data.target.sum())  # fmt: skip
+    costs = [20 * data.target.sum(), *(20 * missed + np.cumsum(1 - data.target[order]))]
+    assert shown(browser)["best-cost"] == min(costs)
 
 
 def test_several_classes_are_explored_one_by_one(browser, tmp_path):
@@ -206,11 +227,3 @@ def test_several_classes_are_explored_one_by_one(browser, tmp_path):
     called = (data.scores[:, which] >= shown(browser)["threshold"]).astype(int)
     table = confusion(called, (data.target == which).astype(int))
     assert [shown(browser)[f"n-{cell}"] for cell in ("tn", "fp", "fn", "tp")] == table.ravel().tolist()
-
-
-@pytest.mark.parametrize("width", [1280, 390])
-def test_no_page_is_wider_than_the_window(opened, data, tmp_path, width):
-    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600})  # fmt: skip
-    opened.get(page(data, tmp_path / "r.html", groups="group <b>").as_uri())
-    assert opened.execute_script("return document.documentElement.scrollWidth") <= width
-    opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
