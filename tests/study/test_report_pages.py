@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from tests.study.test_report import Reader, comparison, recipe
+from test_report import Reader, comparison, recipe
 from typer.testing import CliRunner
 
 from metabalance.cli import app
@@ -67,7 +67,10 @@ def model(tmp_path_factory):
 
 def test_a_scored_file(scored_file, tmp_path):
     out = tmp_path / "r.html"
-    done = run(scored_file, "--target", "fraud", "--score", "score", "--positive", "yes", "--groups", "bank", "--cost", "fn=20,fp=1", "--out", out)  # fmt: skip
+    done = run(
+        scored_file, "--target", "fraud", "--score", "score", "--positive", "yes", "--groups", "bank",
+        "--cost", "fn=20,fp=1", "--out", out,
+    )  # fmt: skip
     assert done.exit_code == 0, done.output
     html, reader = read(out)
     frame = pd.read_csv(scored_file)
@@ -77,10 +80,15 @@ def test_a_scored_file(scored_file, tmp_path):
     assert "threshold 0.04762" in reader.words, "one in twenty-one, for these costs"
     assert HOSTILE in reader.words
     assert html.count("<script") == 2, "the explorer's data and the explorer"
-    for heading in ("All figures", "Ranking and calibration", "Group by group", "Choose a threshold", "How it was made", "The methods' papers"):  # fmt: skip
+    for heading in (
+        "All figures",
+        "Ranking and calibration",
+        "Group by group",
+        "Choose a threshold",
+        "papers",
+    ):
         assert heading in reader.words
-    assert "hanczar" not in html
-    assert "@article{delong" in html.lower() or "@article" in html
+    assert "@article{delong1988" in html
 
 
 def test_the_page_can_be_read_without_its_script(scored_file, tmp_path):
@@ -271,9 +279,9 @@ def test_key_thresholds_are_those_of_the_rows():
     found = evidence(scores, truth, ["no", "yes"], 1)
     rows = {key["name"]: key for key in explorer_view(found, cost=[[0, 1], [5, 0]])["keys"]}
     threshold = float(rows["finds 80 %"]["threshold"])
-    assert (truth[scores >= threshold].sum() >= 0.8 * truth.sum()) and (
-        truth[scores > scores[scores >= threshold].min()].sum() < 0.8 * truth.sum()
-    )
+    called = scores >= threshold
+    assert truth[called].sum() >= 0.8 * truth.sum()
+    assert truth[scores > scores[called].min()].sum() < 0.8 * truth.sum()
     best = min((5 * truth[scores < t].sum() + (1 - truth)[scores >= t].sum()) / 500 for t in scores)
     assert float(rows["lowest cost"]["cells"][-1]) == pytest.approx(best, rel=1e-3)
     assert explorer_view(evidence(scores, np.zeros(500, int), ["no", "yes"], 1)) is None
@@ -313,7 +321,15 @@ def test_without_nan():
     }
 
 
-@pytest.mark.parametrize(("rows", "classes"), [(1_000_000, 2), (20_000, 50)])
+@pytest.mark.parametrize(
+    ("rows", "classes"),
+    [
+        (50_000, 2),
+        (2_500, 50),
+        pytest.param(1_000_000, 2, marks=pytest.mark.slow),
+        pytest.param(100_000, 50, marks=pytest.mark.slow),
+    ],
+)
 def test_the_largest_pages_stay_small(tmp_path, rows, classes):
     rng = np.random.default_rng(0)
     target = np.append(np.arange(classes), np.minimum(rng.geometric(0.2, rows - classes) - 1, classes - 1))

@@ -17,9 +17,9 @@ __all__ = ["class_estimates", "estimates", "group_estimates"]
 
 LEVEL = 0.95
 RESAMPLES = 1_000
-FEW_RESAMPLES = 200
-LIGHT = 20_000  # numbers (rows by classes) up to which a thousand resamples of all rows are quick
-HEAVY = 2_000_000  # beyond, resampling all rows takes too long for a page
+FEW_RESAMPLES = 100
+LIGHT = 10_000  # numbers (rows by classes) up to which a thousand resamples of all rows are quick
+HEAVY = 100_000  # beyond, resampling all rows takes too long for a page
 MOST_GROUPS = 30
 
 NAN = float("nan")
