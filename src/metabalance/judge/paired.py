@@ -11,14 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtr, stdtr, stdtrit
 
-from metabalance.judge.intervals import (
-    Interval,
-    Resampling,
-    check_level,
-    corrected_moments,
-    weighted_statistic,
-)
+from metabalance.judge.bootstrap import check_settings, interval_of
+from metabalance.judge.interval import Interval, check_level
 from metabalance.judge.metrics import Metric
+from metabalance.judge.replicates import replicates
+from metabalance.judge.resampled import corrected_moments
 
 __all__ = ["Difference", "holm", "mcnemar", "paired_bootstrap", "paired_difference"]
 
@@ -112,9 +109,12 @@ def paired_bootstrap(
     >>> paired_bootstrap("roc_auc", a, b, y).interval.value.__round__(4)
     0.4444
     """
-    plan = Resampling(target, sample_weight, stratified, groups, n_boot, level, method, seed)
-    first, second = weighted_statistic(metric, scores_a, target), weighted_statistic(metric, scores_b, target)
-    interval, values = plan.interval(lambda weight: first(weight) - second(weight))
+    check_settings(n_boot, level, method)
+    source = replicates(
+        metric, [scores_a, scores_b], target, sample_weight, stratified=stratified, groups=groups, seed=seed
+    )
+    drawn = source.draw(n_boot, np.random.default_rng(seed))
+    interval, values = interval_of(source, drawn, lambda v: v[..., 0] - v[..., 1], level, method)
     if np.isnan(interval.low):
         return Difference(interval, float("nan"))
     side = min(int((values <= 0).sum()), int((values >= 0).sum()))

@@ -90,7 +90,9 @@ class OperatingPoints:
         }
         if self.score[0] >= 0 and self.score[-2] <= 1:
             # Between two points the benefit is a curve of its own: it is worked out on a grid.
-            t = np.unique(np.concatenate([np.linspace(0.0, 0.99, 2 * columns), np.geomspace(1e-4, 0.99, columns)]))
+            t = np.unique(
+                np.concatenate([np.linspace(0.0, 0.99, 2 * columns), np.geomspace(1e-4, 0.99, columns)])
+            )
             index = np.searchsorted(self.score, t, side="left")
             benefit = (self.true[index] - self.false[index] * t / (1 - t)) / (p + n)
             found["net_benefit"] = thinned(t, benefit, columns)
