@@ -14,7 +14,6 @@ from metabalance.judge import (
     PriorCurve,
     annotation_matrix,
     average_precision,
-    bootstrap_interval,
     confusion,
     confusion_table,
     corrected_confusion,
@@ -302,6 +301,19 @@ def test_the_interval_covers_the_truth():
     assert hits >= 34  # of 40 at 95 %
 
 
+def test_few_distinct_scores_change_neither_the_value_nor_the_interval():
+    s, y = scored(20, n=1500)
+    s = s.round(1)
+    labels, _ = flip_labels(y, (0.2, 0.02))
+    for metric in ("average_precision", "roc_auc", "f1"):
+        found = corrected_metric(metric, s, labels, (0.2, 0.02), n_boot=200)
+        alone = corrected_metric(metric, s, labels, (0.2, 0.02), n_boot=0)
+        rows = corrected_metric(metric, s, labels, (0.2, 0.02), n_boot=200, groups=np.arange(1500))
+        assert found.value == pytest.approx(alone.value, abs=1e-9)
+        assert found.low < found.value < found.high
+        assert found.high - found.low == pytest.approx(rows.high - rows.low, rel=0.3)
+
+
 def test_impossible_rates_give_no_value_and_say_what_would_be_possible():
     prediction = np.repeat([0, 1], [900, 100])
     labels = np.concatenate([np.repeat([0, 1], [890, 10]), np.repeat([0, 1], [40, 60])])
@@ -428,17 +440,22 @@ def test_the_area_does_not_move_and_average_precision_falls():
 
 
 @pytest.mark.parametrize("metric", ["average_precision", "f1", "brier"])
-def test_the_interval_is_the_bootstraps(metric):
+def test_the_interval_is_that_of_drawing_rows_class_by_class(metric):
     s, y = scored(8, n=900)
     curve = metric_against_prior(s, y, metric, [0.5, 0.02], n_boot=150, seed=3)
-    for k, prior in enumerate((0.5, 0.02)):
-
-        def statistic(a, b, w, prior=prior):
-            share = w @ b / w.sum()
-            return get_metric(metric)(a, b, w * np.where(b == 1, prior / share, (1 - prior) / (1 - share)))
-
-        found = bootstrap_interval(statistic, s, y, n_boot=150, method="percentile", seed=3)
-        assert (curve.low[k], curve.high[k]) == pytest.approx((found.low, found.high), abs=1e-9)
+    rng, drawn = np.random.default_rng(3), []
+    for _ in range(150):
+        rows = np.concatenate(
+            [m[rng.integers(len(m), size=len(m))] for m in (np.flatnonzero(y == c) for c in (0, 1))]
+        )
+        a, b, values = s[rows], y[rows], []
+        for prior in (0.5, 0.02):
+            w = np.where(b == 1, prior / b.mean(), (1 - prior) / (1 - b.mean()))
+            values.append(get_metric(metric)(a, b, w))
+        drawn.append(values)
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    np.testing.assert_allclose(curve.low, low, atol=1e-9)
+    np.testing.assert_allclose(curve.high, high, atol=1e-9)
     assert (curve.low <= curve.value).all()
     assert (curve.value <= curve.high).all()
 

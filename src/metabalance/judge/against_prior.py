@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from metabalance.judge.checks import check_probabilities
-from metabalance.judge.intervals import Resampling
+from metabalance.judge.interval import check_level
 from metabalance.judge.metrics import Metric, get_metric
 from metabalance.judge.reweighted import evaluator
 
@@ -119,12 +119,12 @@ def metric_against_prior(
     if lacking.any():
         raise ValueError(f"class {int(lacking.argmax())} has no rows: no weight makes it a share of the data")
     told = [_shifted(s, y, observed, prior, shift) if shift else s for prior in wanted]
-    plan = Resampling(y, w, True, None, max(n_boot, 2), level, "percentile", seed)
+    check_level(level)
     rows = np.full(len(wanted), len(y))
     if how == "reweight":
         evaluate = evaluator(measure, told, y, wanted, bool(shift))
         value = evaluate(w)
-        drawn = np.array([evaluate(weight) for weight in plan.weights()] if n_boot else [])
+        drawn = np.array([evaluate(weight) for weight in _resamples(y, w, n_boot, seed)])
     else:
         sizes = [_largest(np.bincount(y, minlength=size), prior) for prior in wanted]
         rows = np.array([int(counts.sum()) for counts in sizes])
@@ -190,6 +190,17 @@ def _largest(counts: Array, prior: Array) -> Array:
     wanted = prior > 0
     scale = (counts[wanted] / prior[wanted]).min()
     return np.where(wanted, np.maximum(np.floor(scale * prior + 1e-9), 1), 0).astype(np.int64)
+
+
+def _resamples(y: Array, w: Array, n_boot: int, seed: int) -> Iterator[Array]:
+    """Row weights ``(N,)`` of each resample, drawn class by class: the shares are not what is in doubt here."""
+    rng = np.random.default_rng(seed)
+    members = [np.flatnonzero(y == c) for c in np.unique(y)]
+    for _ in range(n_boot):
+        count = np.zeros(len(y))
+        for rows in members:
+            count[rows] = np.bincount(rng.integers(len(rows), size=len(rows)), minlength=len(rows))
+        yield count * w
 
 
 def _draws(

@@ -181,6 +181,18 @@ def metric_of_table(metric: str | Metric | Callable[..., float], table: ArrayLik
     return float(measure(called.ravel(), true.ravel(), m.ravel()))
 
 
+def labels_of(scores: ArrayLike) -> Array:
+    """The label of each row as :func:`~metabalance.judge.confusion` reads it.
+
+    >>> labels_of([0.2, 0.7])
+    array([0, 1])
+    """
+    s = np.asarray(scores)
+    if s.ndim == 2:
+        return s.argmax(axis=1)
+    return s.astype(np.int64) if s.dtype.kind in "biu" else (s > 0.5).astype(np.int64)
+
+
 @dataclass(frozen=True)
 class LabelErrors:
     """What an annotator's rates mean for labels of a given prevalence.

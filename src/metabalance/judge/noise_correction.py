@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from metabalance.judge.bootstrap import bootstrap_interval
 from metabalance.judge.checks import Undefined, check_scores
-from metabalance.judge.decision import confusion
-from metabalance.judge.intervals import Interval, bootstrap_interval
-from metabalance.judge.label_noise import Rates, annotation_matrix, metric_of_table
+from metabalance.judge.interval import Interval
+from metabalance.judge.label_noise import Rates, annotation_matrix, labels_of, metric_of_table
 from metabalance.judge.metrics import Metric, get_metric
-from metabalance.judge.ranking import average_precision, precision_at_k, roc_auc
+from metabalance.judge.operating import precision_at_k
+from metabalance.judge.ranking import average_precision, roc_auc
+from metabalance.judge.tables import confusion
 
 __all__ = ["corrected_confusion", "corrected_metric"]
 
@@ -91,7 +93,7 @@ def corrected_metric(
 
     >>> prediction, given = [0] * 92 + [1] * 13, [0] * 91 + [1] + [0] * 9 + [1] * 4
     >>> print(corrected_metric("precision", prediction, given, (0.5, 0.0), n_boot=200))
-    0.6154 [0.2000, 1.0000]
+    0.6154 [0.1667, 1.0000]
     """
     measure = get_metric(metric) if isinstance(metric, str) else metric
     matrix = _identifiable(rates)
@@ -110,8 +112,12 @@ def corrected_metric(
         reason = str(error)
     if np.isnan(value) or not n_boot:
         return Interval(value, nan, nan, level, method, reason)
+    # Labels in place of scores: rows with the same label and prediction are alike, and a bootstrap counts them.
+    judged = labels_of(scores) if measure.kind == "decision" else scores
+    if measure.function is average_precision and groups is None:
+        groups = np.arange(len(np.asarray(target)))  # its own terms tell a row of weight 2 from two rows
     found = bootstrap_interval(
-        quiet, scores, target, sample_weight,
+        quiet, judged, target, sample_weight,
         n_boot=n_boot, level=level, method=method, stratified=False, groups=groups, seed=seed,
     )  # fmt: skip
     if "left out" in found.reason or "resamples" in found.reason:

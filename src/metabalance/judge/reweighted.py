@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metabalance.judge.checks import check_scores
-from metabalance.judge.decision import confusion
-from metabalance.judge.label_noise import metric_of_table
+from metabalance.judge.label_noise import labels_of, metric_of_table
 from metabalance.judge.metrics import METRICS, Metric
+from metabalance.judge.tables import confusion
 
 __all__ = ["Evaluate", "evaluator"]
 
@@ -51,8 +51,8 @@ def evaluator(measure: Metric, told: list[Array], y: Array, priors: Array, shift
 def _decisions(measure: Metric, s: Array, y: Array, priors: Array) -> Evaluate:
     """Labels do not move with the prior: one table of the rates of each class does for all priors."""
     size = priors.shape[1]
-    label = _labels(s, y, size)
-    cell = y * size + label
+    confusion(s, y, num_classes=size)  # refuses what it would
+    cell = y * size + labels_of(s)
 
     def evaluate(weight: Array) -> Array:
         table = np.bincount(cell, weight, size * size).reshape(size, size)
@@ -61,14 +61,6 @@ def _decisions(measure: Metric, s: Array, y: Array, priors: Array) -> Evaluate:
         return np.array([metric_of_table(measure, prior[:, None] * rates) for prior in priors])
 
     return evaluate
-
-
-def _labels(s: Array, y: Array, size: int) -> Array:
-    """The label of each row as :func:`~metabalance.judge.confusion` reads it."""
-    confusion(s, y, num_classes=size)  # refuses what it would
-    if s.ndim == 2:
-        return s.argmax(axis=1)
-    return s.astype(np.int64) if s.dtype.kind in "biu" else (s > 0.5).astype(np.int64)
 
 
 def _average_precision(s: Array, y: Array, priors: Array) -> Evaluate:

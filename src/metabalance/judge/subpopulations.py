@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from metabalance.judge.bootstrap import bootstrap_interval
 from metabalance.judge.checks import check_scores
-from metabalance.judge.intervals import Interval, bootstrap_interval, delong_interval
+from metabalance.judge.delong import delong_interval
+from metabalance.judge.interval import Interval
 from metabalance.judge.mistakes import atomic_mistakes
 from metabalance.judge.ranking import average_precision, roc_auc
 
