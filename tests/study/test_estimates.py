@@ -98,3 +98,14 @@ def test_groups_of_two_classes(rows):
     assert found[1]["roc_auc"]["value"] == pytest.approx(get_metric("roc_auc")(scores[500:], target[500:]))
     assert group_estimates(np.arange(900) % 45, scores, target, decided, 2)[1] == 15
     assert hidden == 0
+
+
+def test_a_long_table_is_resampled_by_its_points(rows, monkeypatch):
+    scores, target, _ = rows
+    plain = by_name(estimates(scores, target, num_classes=2))["average_precision"]
+    monkeypatch.setattr("metabalance.study.estimates.LONG", 100)
+    quick = by_name(estimates(scores, target, num_classes=2))["average_precision"]
+    assert quick["value"] == plain["value"]
+    width = plain["high"] - plain["low"]
+    assert quick["low"] == pytest.approx(plain["low"], abs=0.1 * width)
+    assert quick["high"] == pytest.approx(plain["high"], abs=0.1 * width)

@@ -12,6 +12,7 @@ from metabalance.judge.intervals import (
     wilson_interval,
 )
 from metabalance.judge.metrics import get_metric
+from metabalance.study.points import operating_points
 
 __all__ = ["class_estimates", "estimates", "group_estimates"]
 
@@ -20,6 +21,8 @@ RESAMPLES = 1_000
 FEW_RESAMPLES = 100
 LIGHT = 10_000  # numbers (rows by classes) up to which a thousand resamples of all rows are quick
 HEAVY = 100_000  # beyond, resampling all rows takes too long for a page
+LONG = 50_000  # rows from which average precision is resampled by operating points
+MANY = 10  # classes
 MOST_GROUPS = 30
 
 NAN = float("nan")
@@ -151,73 +154,55 @@ def _ranking(
 ) -> Interval:
     if name == "roc_auc" and scores.ndim == 1 and weight is None:
         return delong_interval(scores, truth, level)
-    if name == "average_precision" and scores.ndim == 1 and weight is None:
-        return _average_precision(scores, truth, level)
-    return _resampled(name, scores, truth, weight, level)
+    if scores.ndim == 1 and weight is None and len(scores) > LONG:
+        return _by_points(scores, truth, level)
+    # Of two classes without weights counts are resampled, of any number of rows; otherwise the rows are.
+    return _resampled(name, scores, truth, weight, level, rows=scores.ndim == 2 or weight is not None)
 
 
-def _resampled(
-    name: str, given: np.ndarray, truth: np.ndarray, weight: np.ndarray | None, level: float
-) -> Interval:
-    """All rows resampled, as often as their number allows."""
-    if given.size > HEAVY:
-        value = get_metric(name)(given, truth, weight)
-        return _alone(value, f"{given.size:,} scores are too many to resample for a page")
-    often = RESAMPLES if given.size <= LIGHT else FEW_RESAMPLES
-    return bootstrap_interval(name, given, truth, weight, n_boot=often, level=level, method="percentile")
-
-
-def _average_precision(scores: np.ndarray, truth: np.ndarray, level: float) -> Interval:
-    """Stratified bootstrap of the rows between operating points: as many draws as points, not as rows."""
-    from metabalance.study.points import operating_points
-
+def _by_points(scores: np.ndarray, truth: np.ndarray, level: float) -> Interval:
+    """Average precision of a long table: rows between operating points are resampled together, point by point."""
     value = get_metric("average_precision")(scores, truth)
     points = operating_points(scores, truth)
     true, false = np.diff(points.true[::-1]), np.diff(points.false[::-1])
-    if not np.isfinite(value) or not false.sum():
-        return _alone(value, "it takes rows of both classes")
-    rng = np.random.default_rng(0)
     p, n = round(float(true.sum())), round(float(false.sum()))
-    if p < 2:
-        return _alone(value, "one positive row; it takes two")
-    found = np.cumsum(rng.multinomial(p, true / p, RESAMPLES), axis=1)
-    called = found + np.cumsum(rng.multinomial(n, false / n, RESAMPLES), axis=1)
-    steps = np.diff(found, axis=1, prepend=0)
-
-    def area(steps: np.ndarray, found: np.ndarray, called: np.ndarray) -> np.ndarray:
-        return (steps * found / np.maximum(called, 1)).sum(axis=-1) / p
-
-    # Where points were left out, all areas are off by the same little.
-    off = value - float(area(true, np.cumsum(true), np.cumsum(true + false)))
-    return _percentile(value, area(steps, found, called) + off, level)
+    if p < 2 or n < 2:
+        return _alone(value, "it takes two rows of both classes")
+    rng = np.random.default_rng(0)
+    # The last draw stands for what was seen: where points were left out, all areas are off by the same little.
+    steps = np.vstack([rng.multinomial(p, true / p, RESAMPLES), true])
+    others = np.vstack([rng.multinomial(n, false / n, RESAMPLES), false])
+    found = np.cumsum(steps, axis=1)
+    areas = (steps * found / np.maximum(found + np.cumsum(others, axis=1), 1)).sum(axis=1) / p
+    low, high = np.quantile(areas[:-1] + value - areas[-1], [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value, float(low), float(high), level, "percentile")
 
 
 def _decision(
     name: str, labels: np.ndarray, truth: np.ndarray, weight: np.ndarray | None, size: int, level: float
 ) -> Interval:
-    """Wilson for a share of rows; else a stratified bootstrap of the confusion table, which needs no rows."""
-    if weight is not None:
-        return _resampled(name, labels, truth, weight, level)
-    table = np.bincount(truth * size + labels, minlength=size * size).reshape(size, size)
-    if size == 2 and name in ("precision", "recall", "specificity"):
-        (tn, fp), (fn, tp) = table.tolist()
-        a, b = {"precision": (tp, tp + fp), "recall": (tp, tp + fn), "specificity": (tn, tn + fp)}[name]
-        return wilson_interval(a, b, level)
-    pairs = np.divmod(np.arange(size * size), size)
+    if size == 2 and weight is None and name in ("precision", "recall", "specificity"):
+        table = np.bincount(truth * 2 + labels, minlength=4).tolist()
+        tn, fp, fn, tp = table
+        part, whole = {"precision": (tp, tp + fp), "recall": (tp, tp + fn), "specificity": (tn, tn + fp)}[
+            name
+        ]
+        # Without positives precision could only be 0: it says nothing of the model.
+        if name != "precision" or tp + fn:
+            return wilson_interval(part, whole, level)
+    return _resampled(name, labels, truth, weight, level, rows=weight is not None)
 
-    def value_of(counts: np.ndarray) -> float:
-        return float(get_metric(name)(pairs[1], pairs[0], counts.ravel().astype(np.float64)))
 
-    value = value_of(table)
-    if not np.isfinite(value):
-        return _alone(value, "a class has no rows")
-    rng, totals = np.random.default_rng(0), table.sum(axis=1)
-    often = RESAMPLES if size == 2 else FEW_RESAMPLES
-    drawn = np.stack(
-        [rng.multinomial(t, row / max(t, 1), often) if t else np.zeros((often, size)) for t, row in zip(totals, table)],
-        axis=1,
-    )  # fmt: skip
-    return _percentile(value, np.array([value_of(counts) for counts in drawn]), level)
+def _resampled(
+    name: str, given: np.ndarray, truth: np.ndarray, weight: np.ndarray | None, level: float, *, rows: bool
+) -> Interval:
+    """Stratified percentile bootstrap, as often as the number of values to be drawn allows."""
+    if rows and given.size > HEAVY:
+        value = get_metric(name)(given, truth, weight)
+        return _alone(value, f"{given.size:,} values are too many to resample for a page")
+    few = (rows and given.size > LIGHT) or truth.max(initial=0) >= MANY
+    often = FEW_RESAMPLES if few else RESAMPLES
+    return bootstrap_interval(name, given, truth, weight, n_boot=often, level=level, method="percentile")
 
 
 def _mean(
@@ -264,14 +249,6 @@ def _logs(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
         np.where(truth == 1, scores, 1 - scores) if scores.ndim == 1 else scores[np.arange(len(truth)), truth]
     )
     return -np.log(np.clip(own, np.finfo(float).eps, 1))
-
-
-def _percentile(value: float, values: np.ndarray, level: float) -> Interval:
-    finite = values[np.isfinite(values)]
-    if len(finite) < len(values) / 2:
-        return _alone(value, "undefined on most resamples")
-    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(value, float(low), float(high), level, "percentile bootstrap")
 
 
 def _alone(value: float, reason: str) -> Interval:
