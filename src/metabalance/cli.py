@@ -320,6 +320,7 @@ def fit(
         missing_columns=missing_columns, epochs=epochs, batch_size=batch_size, header=header, delimiter=delimiter,
         keep=keep, drop=drop, image_size=image_size, module=network, augment=augment, skip_broken=skip_broken,
         calibration=calibration,
+        command=shlex.join(["metabalance", *sys.argv[1:]]),
     )  # fmt: skip
 
 
@@ -460,6 +461,51 @@ def judge(
         data=data, target=target, score=score, positive=positive, decision=decision, metrics=metrics, cost=cost,
         groups=groups, weight=weight, json_path=json, level=level, resamples=resamples, seed=seed, stream=stream,
         overwrite=overwrite, header=header, delimiter=delimiter,
+    )  # fmt: skip
+
+
+@app.command()
+@_guarded
+def report(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A run folder of compare, a model folder of fit, or a table of scores and true classes."
+        ),
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="With a model: rows it has not seen, with their classes.", show_default=False),
+    ] = None,
+    target: TargetOption = None,
+    score: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of the positive class's scores, or how the columns of all classes begin.",
+            show_default=False,
+        ),
+    ] = None,
+    decision: Annotated[
+        str | None, typer.Option(help="Column of decided classes.", show_default=False)
+    ] = None,
+    weight: Annotated[str | None, typer.Option(help="Column of weights.", show_default=False)] = None,
+    groups: Annotated[
+        str | None, typer.Option(help="Column of groups to be looked at one by one.", show_default=False)
+    ] = None,
+    positive: PositiveOption = None,
+    cost: CostOption = None,
+    out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("report.html"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    header: HeaderOption = True,
+    delimiter: DelimiterOption = None,
+) -> None:
+    """One offline HTML page on a run, a model or a scored file, with a threshold to move."""
+    from metabalance.study.report.command import report_command
+
+    report_command(
+        source=source, data=data, target=target, score=score, decision=decision, weight=weight, groups=groups,
+        positive=positive, cost=cost, out=out, overwrite=overwrite, header=header, delimiter=delimiter,
+        command=shlex.join(["metabalance", *sys.argv[1:]]),
     )  # fmt: skip
 
 

@@ -108,7 +108,7 @@ def fit_command(
     prior: str | None, holdout: float, metric: str, seed: int, groups: str | None, time: str | None, out: Path,
     overwrite: bool, missing_columns: str, epochs: int, batch_size: int | None, header: bool, delimiter: str | None,
     keep: str | None, drop: str | None, image_size: str | None = None, module: str | None = None, augment: bool = False,
-    skip_broken: bool = False, calibration: str = "bias_corrected",
+    skip_broken: bool = False, calibration: str = "bias_corrected", command: str = "",
 ) -> None:  # fmt: skip
     """Trains one recipe on a table or on images and saves the model folder."""
     console = Console()
@@ -143,6 +143,7 @@ def fit_command(
             missing_columns="impute" if missing_columns == "impute" else "error",
         )  # fmt: skip
     model = training.model
+    model.record["command"] = command
     model.save(out, overwrite=overwrite)
     lines = [
         f"{recipe}, trained in {model.record['training_seconds']:.1f} s.",

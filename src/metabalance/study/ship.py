@@ -1,6 +1,7 @@
 """A trained model as one object: schema, preprocessing, model, calibration, decision; saved without code."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from metabalance.study.fitting import Fitted, log_probabilities, rehearse, shift
 __all__ = ["Network", "TrainedModel"]
 
 
+EVIDENCE = "evidence.json"
 VALUES_AT_ONCE = 2**20  # activations of images are large
 
 
@@ -64,6 +66,7 @@ class TrainedModel:
         calibrator: Fitted on the validation rows.
         decision: Probabilities to class indices.
         record: Everything else the manifest tells.
+        evidence: What a report shows of the fit: the training history, validation and held-out rows at operating points.
     """
 
     classes: tuple[Any, ...]
@@ -74,6 +77,7 @@ class TrainedModel:
     calibrator: Calibration
     decision: Decision
     record: dict[str, Any]
+    evidence: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def assemble(
@@ -157,6 +161,8 @@ class TrainedModel:
         else:
             tensors |= self.model.tensors
             files |= self.model.files
+        if self.evidence:
+            files[EVIDENCE] = json.dumps(self.evidence, separators=(",", ":"), allow_nan=False).encode()
         manifest = self.record | {
             "classes": [c.item() if hasattr(c, "item") else c for c in self.classes],
             "positive": self.positive,
@@ -176,6 +182,7 @@ class TrainedModel:
         """
         manifest, tensors, files = read_artifact(folder)
         try:
+            evidence = json.loads(files.pop(EVIDENCE, b"{}"))
             classes = tuple(manifest["classes"])
             model = _model(manifest, tensors, files, len(classes))
             return cls(
@@ -187,6 +194,7 @@ class TrainedModel:
                 read_calibration(manifest["calibrator"]),
                 Decision.from_dict(manifest["decision"]),
                 manifest,
+                evidence,
             )
         except DataError:
             raise

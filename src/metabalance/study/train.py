@@ -7,6 +7,8 @@ import numpy as np
 
 from metabalance.judge.intervals import Interval, bootstrap_interval
 from metabalance.judge.metrics import get_metric
+from metabalance.study.estimates import class_estimates, estimates
+from metabalance.study.evidence import evidence, training_record, without_nan
 from metabalance.study.fitting import Settings, binary_or_all, fit_candidate
 from metabalance.study.ship import TrainedModel, candidate_of
 from metabalance.study.sources import Source
@@ -101,7 +103,32 @@ def train_table(
     model = TrainedModel.assemble(
         fitted, preprocessor, table.classes, table.positive, np.asarray(goal), objective, record
     )
+    model.evidence = {
+        "training": training_record(fitted.model, settings.monitor),
+        "validation": _shown(model, table, validation, prior),
+        "held_out": _shown(model, table, held, prior) if holdout else None,
+    }
     return Training(model, held, _held_out(model, table, held, prior) if holdout else {})
+
+
+def _shown(model: TrainedModel, table: Source, rows: np.ndarray, prior: np.ndarray | None) -> dict[str, Any]:
+    """What the report shows of these rows, weighted as :func:`_held_out` weights them."""
+    probabilities, target, size = (
+        model.predict_proba(table.take(rows)),
+        table.target[rows],
+        len(table.classes),
+    )
+    counts = np.bincount(target, minlength=size)
+    weight = None if prior is None else (prior / np.maximum(counts, 1) * len(target))[target]
+    scores, decided = binary_or_all(probabilities, table.positive), model.decision.decide(probabilities)
+    names = [str(c) for c in table.classes]
+    found = evidence(scores, target, names, table.positive, decided, weight)
+    cost = model.record["cost"]
+    found["estimates"] = estimates(
+        scores, target, decided, weight, num_classes=size, positive=table.positive, cost=cost
+    )
+    found["class_estimates"] = class_estimates(scores, target, decided, size)
+    return without_nan(found)
 
 
 def _held_out(
