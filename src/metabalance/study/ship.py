@@ -16,6 +16,7 @@ from metabalance.data.preprocess import TablePreprocessor
 from metabalance.study.artifact import read_artifact, write_artifact
 from metabalance.study.candidates import BASELINES, Candidate
 from metabalance.study.fitting import Fitted, log_probabilities, rehearse, shift_log
+from metabalance.study.reference import Reference
 
 __all__ = ["Network", "TrainedModel"]
 
@@ -64,6 +65,7 @@ class TrainedModel:
         calibrator: Fitted on the validation rows.
         decision: Probabilities to class indices.
         record: Everything else the manifest tells.
+        reference: Of the rows it was judged on, for :mod:`~metabalance.study.monitor`.
     """
 
     classes: tuple[Any, ...]
@@ -74,6 +76,7 @@ class TrainedModel:
     calibrator: Calibration
     decision: Decision
     record: dict[str, Any]
+    reference: Reference | None = None
 
     @classmethod
     def assemble(
@@ -157,6 +160,9 @@ class TrainedModel:
         else:
             tensors |= self.model.tensors
             files |= self.model.files
+        if self.reference is not None:
+            kept, told = self.reference.dump()
+            tensors, files = tensors | kept, files | told
         manifest = self.record | {
             "classes": [c.item() if hasattr(c, "item") else c for c in self.classes],
             "positive": self.positive,
@@ -187,6 +193,7 @@ class TrainedModel:
                 read_calibration(manifest["calibrator"]),
                 Decision.from_dict(manifest["decision"]),
                 manifest,
+                Reference.read(tensors, files),
             )
         except DataError:
             raise
