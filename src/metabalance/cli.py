@@ -299,13 +299,21 @@ def predict(
 @app.command()
 @_guarded
 def export(
-    model: Annotated[Path, typer.Argument(help="A model folder written by metabalance fit.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="A model folder written by metabalance fit; for evidently a run folder or monitor's JSON."
+        ),
+    ],
     form: Annotated[
-        str, typer.Option("--format", help="onnx, or torch for a torch.export program.")
+        str,
+        typer.Option("--format", help="onnx, torch for a torch.export program, or evidently for figures."),
     ] = "onnx",
     out: Annotated[
         Path | None,
-        typer.Option(help="The file, .onnx or .pt2; by default the folder's name.", show_default=False),
+        typer.Option(
+            help="The file, .onnx, .pt2 or .json; by default the folder's name.", show_default=False
+        ),
     ] = None,
     pixels: Annotated[
         str, typer.Option(help="For images: uint8, or float32 for values from 0 to 1.")
