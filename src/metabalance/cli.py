@@ -157,6 +157,13 @@ MetricOption = Annotated[
     str, typer.Option(help="The metric that decides, e.g. average_precision, roc_auc, f1.")
 ]
 
+TrackOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Write to mlflow or tensorboard too, with :FOLDER for another place.", show_default=False
+    ),
+]
+
 
 @app.command()
 @_guarded
@@ -199,6 +206,7 @@ def compare(
     network: NetworkOption = None,
     augment: AugmentOption = False,
     skip_broken: SkipBrokenOption = False,
+    track: TrackOption = None,
 ) -> None:
     """Which remedy works on these data? Every recipe on the same splits, beside an untouched baseline."""
     from metabalance.study.commands import compare_command
@@ -208,7 +216,7 @@ def compare(
         groups=groups, time=time, budget=budget, fit_limit=fit_limit, out=out, workers=workers, epochs=epochs,
         batch_size=batch_size, dedupe=dedupe, header=header, delimiter=delimiter, keep=keep, drop=drop,
         command=shlex.join(["metabalance", *sys.argv[1:]]), image_size=image_size, module=network, augment=augment,
-        skip_broken=skip_broken,
+        skip_broken=skip_broken, track=track,
     )  # fmt: skip
 
 
@@ -256,6 +264,7 @@ def fit(
     network: NetworkOption = None,
     augment: AugmentOption = False,
     skip_broken: SkipBrokenOption = False,
+    track: TrackOption = None,
 ) -> None:
     """Train one recipe, calibrate it, choose its threshold, and save a model folder that runs no code when loaded."""
     from metabalance.study.commands import fit_command
@@ -264,7 +273,7 @@ def fit(
         data=data, target=target, recipe=recipe, positive=positive, cost=cost, objective=objective, prior=prior,
         holdout=holdout, metric=metric, seed=seed, groups=groups, time=time, out=out, overwrite=overwrite,
         missing_columns=missing_columns, epochs=epochs, batch_size=batch_size, header=header, delimiter=delimiter,
-        keep=keep, drop=drop, image_size=image_size, module=network, augment=augment, skip_broken=skip_broken,
+        keep=keep, drop=drop, image_size=image_size, module=network, augment=augment, skip_broken=skip_broken, track=track,
     )  # fmt: skip
 
 

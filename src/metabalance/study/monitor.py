@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from metabalance import __version__
-from metabalance.adjust import estimate_prior_bbse, estimate_prior_em, shift_prior
+from metabalance.adjust import Calibrator, estimate_prior_bbse, estimate_prior_em, shift_prior
 from metabalance.data.errors import DataError
 from metabalance.data.preprocess import TablePreprocessor
 from metabalance.study.drift import FLOOR, Drift, score_drift
@@ -117,7 +117,10 @@ def monitor_rows(
         _log_odds(old, model.positive), _log_odds(probabilities, model.positive),
         reference.weight(np.asarray(model.prior, dtype=float)),
     )  # fmt: skip
-    prior, now = _prior_drift(model, reference, old, probabilities, level, n_boot, findings, notes)
+    calibrated, known = _recalibrated(model, reference, old, probabilities)
+    prior, now = _prior_drift(
+        model, reference, old, probabilities, calibrated, level, n_boot, findings, notes
+    )
     if now is None and _moved(score, 1 - level):
         findings.append(
             Finding(
@@ -129,13 +132,13 @@ def monitor_rows(
         notes.append(
             "the estimated shares and the expected metrics are not to be trusted: both take for granted that only shares change"
         )
-    corrected = shift_prior(probabilities, model.prior, now) if now is not None else probabilities
+    corrected = shift_prior(calibrated, model.prior, now) if now is not None else calibrated
     chosen = _rows_at_most(len(probabilities), MOST)
     if len(chosen) < len(probabilities):
         notes.append(f"estimates with resampling use {len(chosen):,} rows drawn at random")
     expected = expected_performance(
         corrected[chosen], model.decision.decide(probabilities[chosen]), model.positive, cost=model.record.get("cost"),
-        reference=None if reference.target is None else (old, reference.target, reference.stands_for()),
+        reference=known,
         level=level, draws=n_boot,
     )  # fmt: skip
     kept: list[Kept] = []
@@ -166,8 +169,22 @@ def _scored(model: Any, rows: Any, findings: list[Finding]) -> np.ndarray:
     return lenient.predict_proba(rows)
 
 
+def _recalibrated(
+    model: Any, reference: Reference, old: np.ndarray, new: np.ndarray
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray] | None]:
+    """New probabilities as the reference rows would have them, and those rows with classes and weights.
+
+    On the validation part this is next to nothing, for the model was calibrated there. Held-out rows tell better.
+    """
+    if reference.target is None:
+        return new, None
+    weight = reference.weight(np.asarray(model.prior, dtype=float)) * reference.counts.sum() / len(old)
+    again = Calibrator().fit(_log(old), reference.target, sample_weight=weight)
+    return again(_log(new)), (again(_log(old)), reference.target, weight)
+
+
 def _prior_drift(
-    model: Any, reference: Reference, old: np.ndarray, new: np.ndarray, level: float, n_boot: int,
+    model: Any, reference: Reference, old: np.ndarray, raw: np.ndarray, new: np.ndarray, level: float, n_boot: int,
     findings: list[Finding], notes: list[str],
 ) -> tuple[dict[str, Any], np.ndarray | None]:  # fmt: skip
     """Both estimates; the new class shares if the two find a change, else None."""
@@ -178,7 +195,7 @@ def _prior_drift(
     em = estimate_prior_em(new[chosen], before, n_boot=n_boot, level=each)
     estimates = {"em": em}
     if reference.target is not None:
-        estimates["bbse"] = estimate_prior_bbse(old, reference.target, new[chosen], n_boot=n_boot, level=each)
+        estimates["bbse"] = estimate_prior_bbse(old, reference.target, raw[chosen], n_boot=n_boot, level=each)
     told: dict[str, Any] = {"classes": names, "model": before.tolist()}
     moved = np.ones(len(names), dtype=bool)
     usable = 0
@@ -203,7 +220,7 @@ def _prior_drift(
     if reference.target is not None:
         # If only the shares had changed, the old rows in the new mix would have the new scores.
         rest = score_drift(
-            _log_odds(old, model.positive), _log_odds(new, model.positive), reference.weight(now)
+            _log_odds(old, model.positive), _log_odds(raw, model.positive), reference.weight(now)
         )
         told["explained"] = not _moved(rest, 1 - level)
         if not told["explained"]:
@@ -265,6 +282,10 @@ def _moved(drift: Drift, alpha: float) -> bool:
 def _sums_to_one(probabilities: np.ndarray) -> np.ndarray:
     p = np.asarray(probabilities, dtype=np.float64)
     return p / p.sum(axis=1, keepdims=True)
+
+
+def _log(probabilities: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(probabilities, 1e-30))
 
 
 def _log_odds(probabilities: np.ndarray, positive: int) -> np.ndarray:
