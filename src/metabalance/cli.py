@@ -157,6 +157,13 @@ MetricOption = Annotated[
     str, typer.Option(help="The metric that decides, e.g. average_precision, roc_auc, f1.")
 ]
 
+TrackOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Write to mlflow or tensorboard too, with :FOLDER for another place.", show_default=False
+    ),
+]
+
 
 @app.command()
 @_guarded
@@ -245,6 +252,7 @@ def compare(
     network: NetworkOption = None,
     augment: AugmentOption = False,
     skip_broken: SkipBrokenOption = False,
+    track: TrackOption = None,
 ) -> None:
     """Which remedy works on these data? Every recipe on the same splits, beside an untouched baseline."""
     from metabalance.study.commands import compare_command
@@ -254,7 +262,7 @@ def compare(
         groups=groups, time=time, budget=budget, fit_limit=fit_limit, out=out, workers=workers, epochs=epochs,
         batch_size=batch_size, dedupe=dedupe, header=header, delimiter=delimiter, keep=keep, drop=drop,
         command=shlex.join(["metabalance", *sys.argv[1:]]), image_size=image_size, module=network, augment=augment,
-        skip_broken=skip_broken,
+        skip_broken=skip_broken, track=track,
     )  # fmt: skip
 
 
@@ -310,6 +318,7 @@ def fit(
     network: NetworkOption = None,
     augment: AugmentOption = False,
     skip_broken: SkipBrokenOption = False,
+    track: TrackOption = None,
 ) -> None:
     """Train one recipe, calibrate it, choose its threshold, and save a model folder that runs no code when loaded."""
     from metabalance.study.commands import fit_command
@@ -320,7 +329,7 @@ def fit(
         missing_columns=missing_columns, epochs=epochs, batch_size=batch_size, header=header, delimiter=delimiter,
         keep=keep, drop=drop, image_size=image_size, module=network, augment=augment, skip_broken=skip_broken,
         calibration=calibration,
-        command=shlex.join(["metabalance", *sys.argv[1:]]),
+        command=shlex.join(["metabalance", *sys.argv[1:]]), track=track,
     )  # fmt: skip
 
 
@@ -512,13 +521,21 @@ def report(
 @app.command()
 @_guarded
 def export(
-    model: Annotated[Path, typer.Argument(help="A model folder written by metabalance fit.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="A model folder written by metabalance fit; for evidently a run folder or monitor's JSON."
+        ),
+    ],
     form: Annotated[
-        str, typer.Option("--format", help="onnx, or torch for a torch.export program.")
+        str,
+        typer.Option("--format", help="onnx, torch for a torch.export program, or evidently for figures."),
     ] = "onnx",
     out: Annotated[
         Path | None,
-        typer.Option(help="The file, .onnx or .pt2; by default the folder's name.", show_default=False),
+        typer.Option(
+            help="The file, .onnx, .pt2 or .json; by default the folder's name.", show_default=False
+        ),
     ] = None,
     pixels: Annotated[
         str, typer.Option(help="For images: uint8, or float32 for values from 0 to 1.")
@@ -529,6 +546,53 @@ def export(
     from metabalance.study.export import export_command
 
     export_command(model=model, form=form, out=out, overwrite=overwrite, pixels=pixels)
+
+
+@app.command()
+@_guarded
+def monitor(
+    model: Annotated[Path, typer.Argument(help="A model folder written by metabalance fit.")],
+    data: DataArgument,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of the true classes, where some are known by now; for images any word.",
+            show_default=False,
+        ),
+    ] = None,
+    history: Annotated[
+        Path | None, typer.Option("--json", help="Add a dated entry to this JSON file.", show_default=False)
+    ] = None,
+    level: Annotated[float, typer.Option(help="Level of intervals and tests.", min=0.5, max=0.9999)] = 0.95,
+    tolerance: Annotated[
+        float, typer.Option(help="A loss of a metric that does not matter.", min=0, max=1)
+    ] = 0.02,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(
+            help="What makes the status 1: drift, prior, performance, or nothing; by default all.",
+            show_default=False,
+        ),
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            help="Old rows to compare with, in place of those the model remembers.", show_default=False
+        ),
+    ] = None,
+    header: HeaderOption = True,
+    delimiter: DelimiterOption = None,
+    skip_broken: SkipBrokenOption = False,
+) -> None:
+    """Are new rows still those the model knows, and is it as good as promised? Status 0: fine, 1: alarm, 2: bad input."""
+    from metabalance.study.watch import monitor_command
+
+    status = monitor_command(
+        model=model, data=data, target=target, reference=reference, history=history, fail_on=fail_on, level=level,
+        tolerance=tolerance, header=header, delimiter=delimiter, skip_broken=skip_broken,
+    )  # fmt: skip
+    if status:
+        raise typer.Exit(status)
 
 
 @app.command()

@@ -30,12 +30,14 @@ def compare_command(
     cost: str | None, groups: str | None, time: str | None, budget: str | None, fit_limit: str | None, out: Path,
     workers: int | None, epochs: int, batch_size: int | None, dedupe: bool, header: bool, delimiter: str | None,
     keep: str | None, drop: str | None, command: str, image_size: str | None = None, module: str | None = None,
-    augment: bool = False, skip_broken: bool = False,
+    augment: bool = False, skip_broken: bool = False, track: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Compares recipes on a table or on images; prints the table and the advice, writes the run folder."""
     from metabalance.study.summary import summarise, write_results
+    from metabalance.study.tracking import logged_comparison, parse_track
 
     console = Console()
+    tracker = parse_track(track)
     with _as_data_errors():
         candidates = tuple(parse_candidates(recipes or DEFAULT_RECIPES))
     metric = _known_metric(metric)
@@ -59,6 +61,9 @@ def compare_command(
     write_results(result, out)
     show_result(console, result)
     console.print(f"\nReport: {escape(str(out / 'report.html'))}", soft_wrap=True, highlight=False)
+    if tracker is not None:
+        where = tracker.log(logged_comparison(result, out))
+        console.print(f"Tracked by {escape(where)}", soft_wrap=True, highlight=False)
     if run.failures and not any(recipe["fits"] for recipe in result["recipes"]):
         raise DataError(f"no fit succeeded: {next(iter(run.failures.values()))[1]}")
     return result
@@ -108,10 +113,13 @@ def fit_command(
     prior: str | None, holdout: float, metric: str, seed: int, groups: str | None, time: str | None, out: Path,
     overwrite: bool, missing_columns: str, epochs: int, batch_size: int | None, header: bool, delimiter: str | None,
     keep: str | None, drop: str | None, image_size: str | None = None, module: str | None = None, augment: bool = False,
-    skip_broken: bool = False, calibration: str = "bias_corrected", command: str = "",
+    skip_broken: bool = False, calibration: str = "bias_corrected", command: str = "", track: str | None = None,
 ) -> None:  # fmt: skip
     """Trains one recipe on a table or on images and saves the model folder."""
+    from metabalance.study.tracking import logged_training, parse_track
+
     console = Console()
+    tracker = parse_track(track)
     if missing_columns not in ("error", "impute"):
         raise DataError(f"--missing-columns {missing_columns!r} is unknown; use error or impute")
     _check_goal(out, overwrite)
@@ -155,6 +163,8 @@ def fit_command(
         f"decision: {_rule(model)}",
         f"Model: {out}",
     ]  # fmt: skip
+    if tracker is not None:
+        lines.append(f"Tracked by {tracker.log(logged_training(training, table.name, out))}")
     console.print("\n" + escape("\n".join(lines)), highlight=False, soft_wrap=True)
 
 

@@ -10,6 +10,7 @@ from metabalance.judge.metrics import get_metric
 from metabalance.study.estimates import class_estimates, estimates
 from metabalance.study.evidence import evidence, training_record, without_nan
 from metabalance.study.fitting import Settings, binary_or_all, fit_candidate
+from metabalance.study.reference import make_reference
 from metabalance.study.ship import TrainedModel, candidate_of
 from metabalance.study.sources import Source
 from metabalance.study.splits import carve_validation
@@ -97,6 +98,7 @@ def train_table(
         "split": {"fit": len(fit), "validation": len(validation), "held_out": len(held)},
         "seed": seed,
         "objective": objective,
+        "prior_given": prior is not None,
         "cost": None if cost is None else [list(row) for row in cost],
         "findings": [{"code": f.code, "message": f.message} for f in table.findings],
     }
@@ -108,6 +110,8 @@ def train_table(
         "validation": _shown(model, table, validation, prior),
         "held_out": _shown(model, table, held, prior) if holdout else None,
     }
+    judged = (held, "held-out") if holdout else (validation, "validation")
+    model.reference = make_reference(model, table.take(judged[0]), table.target[judged[0]], judged[1])
     return Training(model, held, _held_out(model, table, held, prior) if holdout else {})
 
 
