@@ -287,7 +287,7 @@ def test_compare_ends_with_a_table_and_a_sentence(csv, tmp_path):
     assert "undersample" in done.output
     assert "untouched" in done.output
     assert "report.html" in done.output
-    assert {"report.html", "results.parquet", "advice.json", "run.json", "fits"} == {
+    assert {"report.html", "results.parquet", "advice.json", "figures.json", "run.json", "fits"} == {
         p.name for p in (tmp_path / "run").iterdir()
     }
 
@@ -359,6 +359,8 @@ def test_the_model_folder_tells_what_it_is(model):
         "manifest.json",
         "weights.safetensors",
         "preprocess.safetensors",
+        "evidence.json",  # what a report shows
+        "reference.json",  # what monitor compares with
     }
 
 
