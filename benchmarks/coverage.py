@@ -24,7 +24,7 @@ SHARE = 0.05
 RESAMPLES = 400
 GAPS = {1.5: "overlapping", 3.0: "well separated"}
 DESIGNS = ("fixed", "random")
-RUNS = {20: 400, 50: 400, 500: 100}
+RUNS = {20: 250, 50: 250, 500: 100}
 
 
 def posterior(s: np.ndarray, gap: float) -> np.ndarray:

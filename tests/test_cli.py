@@ -232,6 +232,9 @@ def test_missing_files_and_folders(csv, tmp_path):
     refused(run("fit", csv, "--target", "y", "--recipe", "erm,focal"), "one recipe")
     refused(run("fit", csv, "--target", "y", "--prior", "7"), "--prior")
     refused(run("fit", csv, "--target", "y", "--objective", "cost"), "--cost")
+    refused(run("fit", csv, "--target", "y", "--objective", "precision<=0.9"), ">=")
+    refused(run("fit", csv, "--target", "y", "--objective", "alerts<=5"), "alert_rate<=1%")
+    refused(run("fit", csv, "--target", "y", "--calibration", "spline"), "isotonic")
 
 
 def test_nothing_is_overwritten(csv, model, tmp_path):

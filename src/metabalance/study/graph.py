@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from metabalance.adjust.calibrate import Calibrator
+from metabalance.adjust.vector import VectorScaling
 from metabalance.data.encoders import CYCLES, Dates, Encoder, Levels, Number
 from metabalance.data.preprocess import TablePreprocessor
 from metabalance.study.inputs import columns_of
@@ -97,8 +99,10 @@ class Outcome(nn.Module):
         super().__init__()
         size, source = len(model.classes), np.asarray(model.record["source_prior"])
         calibrator, decision = model.calibrator, model.decision
-        if not (hasattr(calibrator, "temperature_") and hasattr(calibrator, "bias_")):
-            raise TypeError(f"no graph is known for a calibrator of the kind {type(calibrator).__name__}")
+        if not isinstance(calibrator, (Calibrator, VectorScaling)):
+            raise TypeError(
+                f"no graph is known for the calibration {calibrator.mode!r}, only for temperature and vector"
+            )
         before = model.model.training_prior if isinstance(model.model, Network) else source
         middle = model.model.source_prior if isinstance(model.model, Network) else source
 
@@ -107,7 +111,10 @@ class Outcome(nn.Module):
 
         kept("to_source", _shift(before, middle))
         kept("to_goal", _shift(source, model.prior))
-        kept("scale", 1 / calibrator.temperature_)
+        kept(
+            "scale",
+            calibrator.scale_ if isinstance(calibrator, VectorScaling) else 1 / calibrator.temperature_,
+        )
         kept("bias", calibrator.bias_)
         rules = {"threshold": decision.threshold, "multipliers": decision.multipliers, "cost": decision.cost}
         given = [name for name, value in rules.items() if value is not None]
@@ -120,6 +127,7 @@ class Outcome(nn.Module):
         scores = torch.log_softmax(logits.to(self.dtype), dim=1)
         scores = torch.log_softmax(scores + self.to_source, dim=1).clamp(min=SMALLEST)
         scores = torch.log_softmax(scores + self.to_goal, dim=1).clamp(min=SMALLEST)
+        scores = torch.log_softmax(scores, dim=1)  # vector scaling begins with it, the others do not mind
         probabilities = torch.softmax(scores * self.scale + self.bias, dim=1)
         return probabilities, self.decided(probabilities)
 

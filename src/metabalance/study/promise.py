@@ -53,7 +53,7 @@ def compare_with_promise(
     """Every metric's verdict.
 
     It is *worse* when the whole interval of the difference lies below minus the tolerance, and *as promised* when it
-    lies above; otherwise the rows cannot tell. The tolerance of a cost is that share of the promised one.
+    lies above; otherwise the rows cannot tell. The tolerance of a Brier score or a cost is that share of the promised one.
 
     Args:
         model: A :class:`~metabalance.study.ship.TrainedModel`.
@@ -100,7 +100,7 @@ def _kept(name: str, model: Any, sides: Any, cost: Any, tolerance: float, level:
     now, promised = (_interval(v, d, level) for v, d in zip(values, drawn))
     sign = 1 if metric.greater_is_better else -1
     difference = _interval(sign * (values[0] - values[1]), sign * (drawn[0] - drawn[1]), level)
-    room = tolerance * abs(values[1]) if name == "expected_cost" else tolerance
+    room = tolerance if metric.greater_is_better else tolerance * abs(values[1])
     if difference.high < -room:
         verdict = WORSE
     elif difference.low >= -room:
