@@ -12,8 +12,9 @@ from metabalance.data import DataError
 from metabalance.data.findings import Check, Finding, known_codes, register
 from metabalance.data.images import Images
 from metabalance.study.audit import Audit, audit, audit_images, audit_table
+from metabalance.study.audit.intake import image_subject, table_subject
 from metabalance.study.audit.run import audit_subject
-from metabalance.study.audit.subject import Plan, image_subject, table_subject
+from metabalance.study.audit.subject import Plan, blocks
 
 NO_MODEL = ("MB019", "MB022", "MB029", "MB031")
 
@@ -159,9 +160,7 @@ def test_missing_values_that_tell_the_class():
     lines = {line["column"]: line for line in report.facts["missing"]}
     assert lines["income"]["material"]
     assert not lines["age"]["material"]
-    assert lines["income"]["share_of_positive"] == pytest.approx(
-        frame["income"][frame["y"] == 1].isna().mean()
-    )
+    assert lines["income"]["share_of_class"] == pytest.approx(frame["income"][frame["y"] == 1].isna().mean())
 
 
 def test_a_time_that_was_not_declared_and_its_drift():
@@ -424,6 +423,9 @@ def test_images():
     assert report.facts["quick_model"]["roc_auc"]["value"] > 0.8
     assert json.dumps(report.to_dict(), allow_nan=False)
     assert image_subject(images).noun == "image"
+    whole = blocks(np.full((1, 1, 9, 7), 255, dtype=np.uint8), 4)
+    assert whole.shape == (1, 16)
+    assert whole == pytest.approx(1)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))

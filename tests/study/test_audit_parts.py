@@ -9,12 +9,13 @@ from scipy.stats import chi2_contingency, fisher_exact
 
 from metabalance.study.audit.classes import check_classes, imbalance, percent
 from metabalance.study.audit.groups import check_groups, group_like
+from metabalance.study.audit.intake import table_subject
 from metabalance.study.audit.labels import check_labels, confident_joint
 from metabalance.study.audit.missing import check_missing
 from metabalance.study.audit.overlap import check_overlap
 from metabalance.study.audit.planning import check_folds, check_metric, check_needs
 from metabalance.study.audit.quick_model import QuickModel, check_signal, fit_quick_model, spread_sample
-from metabalance.study.audit.subject import Plan, table_subject
+from metabalance.study.audit.subject import Plan
 from metabalance.study.audit.times import check_time, drift
 from metabalance.study.audit.twins import check_twins, near_pairs
 
@@ -215,6 +216,14 @@ def test_missing_values_are_tested_as_scipy_does():
         counts = pd.crosstab(frame[name].isna(), frame["y"]).to_numpy()
         assert lines[name]["p"] == pytest.approx(test(counts))
     assert lines["often"]["p_holm"] >= lines["often"]["p"]
+
+
+def test_of_many_classes_the_one_that_differs_is_named():
+    y = np.repeat(["a", "b", "c", "d"], [400, 300, 200, 3])
+    gone = np.r_[np.zeros(400), np.ones(150), np.zeros(350), [1, 0, 0]].astype(bool)
+    frame = pd.DataFrame({"x": np.where(gone, np.nan, 1.0), "z": np.arange(903) % 7, "y": y})
+    (finding,) = check_missing(table_subject(frame, "y"), Plan()).findings
+    assert "50.0 % of 'b'" in finding.message
 
 
 def test_drift_is_tested_as_scipy_does():

@@ -5,6 +5,7 @@ code, an explanation and a cure (:func:`metabalance.data.findings.register`), an
 
 ============  ====================================================================================
 subject       rows, classes, groups and times, taken as they are where a study would refuse them
+intake        frames, arrays and images become a subject
 classes       imbalance in figures; classes too rare (MB015, MB017, MB030)
 planning      folds tried out, positives counted, the metric questioned (MB016, MB018, MB019, MB032)
 twins         nearly equal rows by hashing (MB020, MB021)

@@ -106,7 +106,7 @@ def _report(
     subject: Subject, model: QuickModel, suspect: np.ndarray, clear: np.ndarray, order: np.ndarray, part: Part
 ) -> None:
     noun, facts = subject.noun, part.facts["label_errors"]
-    whole = len(model.rows) == len(subject.y)
+    whole = len(model.rows) == subject.counts[model.classes].sum()
     among = f"{len(model.y):,} {noun}s" + ("" if whole else f" (a sample of {len(subject.y):,})")
     pairs = listed(
         [

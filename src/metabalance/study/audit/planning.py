@@ -7,6 +7,7 @@ import numpy as np
 from metabalance.data.errors import DataError
 from metabalance.judge.metrics import get_metric
 from metabalance.judge.power import positives_needed
+from metabalance.judge.which_metric import which_metric
 from metabalance.study.audit.classes import percent
 from metabalance.study.audit.parts import Part, listed
 from metabalance.study.audit.quick_model import QuickModel, planned_value
@@ -60,7 +61,7 @@ def check_needs(subject: Subject, plan: Plan, model: QuickModel | str) -> Part:
     value = None
     if not isinstance(model, str) and c in model.classes:
         value = planned_value(model, subject, plan.metric)
-    assumed = value is None or not 0.01 <= value <= 0.99
+    assumed = value is None
     at = 0.5 if value is None else float(np.clip(value, 0.01, 0.99))
     need = _needed(plan, at, share)
     if need is None:
@@ -111,7 +112,8 @@ def check_metric(subject: Subject, plan: Plan) -> Part:
         {"question": "are the probabilities right?", "metric": "log_loss",
          "chance": float(-(share * np.log(share)).sum())},
     ]  # fmt: skip
-    part = Part(facts={"metric": {"planned": plan.metric, "advice": advice}})
+    ranking = which_metric("rank", prevalence=positive).as_dict() if two else None
+    part = Part(facts={"metric": {"planned": plan.metric, "advice": advice, "for_ranking": ranking}})
     metric = plan.metric
     if metric == "accuracy" and chance >= 0.8:
         message = (

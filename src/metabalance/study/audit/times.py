@@ -162,6 +162,7 @@ def _moves(subject: Subject, shares: list[float]) -> str:
 def _times(subject: Subject) -> dict[str, tuple[np.ndarray, str]]:
     """Columns that look like times, as sortable numbers without gaps, and why."""
     found = {}
+    numbering = {c for f in subject.base_findings if f.code == "MB005" for c in f.columns}
     for name, column in subject.frame.items():
         if column.isna().any() or BIRTH.search(str(name)):
             continue
@@ -181,7 +182,7 @@ def _times(subject: Subject) -> dict[str, tuple[np.ndarray, str]]:
             if not np.isfinite(values).all():
                 continue
             distinct = len(np.unique(values))
-            rising = bool((np.diff(values) >= 0).all())
+            rising = bool((np.diff(values) >= 0).all()) and name not in numbering
             by_name = bool(TIME_NAME.search(spelled))
             if (rising and distinct >= DISTINCT and not _rises_by_sorting(values, subject)) or (
                 by_name and distinct > 2 and (rising or _calendar(values))
