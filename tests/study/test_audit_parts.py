@@ -15,9 +15,10 @@ from metabalance.study.audit.missing import check_missing
 from metabalance.study.audit.overlap import check_overlap
 from metabalance.study.audit.planning import check_folds, check_metric, check_needs
 from metabalance.study.audit.quick_model import QuickModel, check_signal, fit_quick_model, spread_sample
-from metabalance.study.audit.subject import Plan
+from metabalance.study.audit.subject import Plan, Subject
 from metabalance.study.audit.times import check_time, drift
 from metabalance.study.audit.twins import check_twins, near_pairs
+from metabalance.study.audit.words import sentences
 
 
 def table(rows=300, shift=2.0, seed=0):
@@ -259,3 +260,18 @@ def test_each_check_stands_alone():
     assert check_groups(subject, Plan()).facts["groups"]["groups"] == 50
     assert check_twins(subject, Plan()).facts["near_duplicates"]["sets"] == 0
     assert group_like(subject) == ()
+
+
+def test_rows_are_numbered_as_they_were_given():
+    frame = table(rows=50)
+    frame["y"] = frame["y"].astype(float)
+    frame.loc[0, "y"] = np.nan
+    subject = table_subject(frame, "y")
+    assert isinstance(subject, Subject)
+    assert subject.named([0, 1]) == "2, 3"
+
+
+def test_the_summary_needs_no_model():
+    source = {"kind": "table", "rows": 1000}
+    facts = {"source": source, **check_classes(table_subject(table(rows=1000), "y"), Plan()).facts}
+    assert list(sentences(facts)) == ["Class 1 has 200 of 1,000 rows (20.0 %): 1 to 4."]
