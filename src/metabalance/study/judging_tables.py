@@ -21,6 +21,9 @@ def show_judgement(console: Console, result: dict[str, Any]) -> None:
     for row in result["metrics"]:
         grid.add_row(escape(row["title"]), *_figures(row))
     console.print(grid, highlight=False)
+    doubts = {f"{m['method']}: {m['reason']}": None for m in result["metrics"] if _doubtful(m)}
+    for doubt in doubts:
+        console.print(f"* {escape(doubt)}", highlight=False, soft_wrap=True)
     if result["per_class"] and result["decision"][:4] != "none":
         grid = _grid("class", "rows", "precision", "recall", "F1", "ROC AUC", "AP")
         for row in result["per_class"]:
@@ -53,8 +56,12 @@ def _figures(row: dict[str, Any]) -> tuple[str, str, str]:
     if math.isnan(row["value"]):
         return "-", "", escape(row["reason"])
     ends = "" if math.isnan(row["low"]) else f"[{_number(row['low'])}, {_number(row['high'])}]"
-    by = row["method"] + (f"; {row['reason']}" if row["reason"] else "")
-    return _number(row["value"]), escape(ends), escape(by)
+    return _number(row["value"]), escape(ends), escape(row["method"] + ("*" if _doubtful(row) else ""))
+
+
+def _doubtful(row: dict[str, Any]) -> bool:
+    """Whether something is to be said about an interval that is there."""
+    return bool(row["reason"]) and not math.isnan(row["value"])
 
 
 def _with_ends(row: dict[str, Any]) -> str:
