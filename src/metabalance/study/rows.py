@@ -89,8 +89,8 @@ def compare_columns(
             continue
         gone = old["missing"], new["missing"]
         if kind in ("category", "boolean"):
-            counts = ([*s["counts"], s["others"]] for s in (old, new))
-            drifts.append(level_drift(name, *counts, gone, reference.thinning))
+            before, now = ([*s["counts"], s["others"]] for s in (old, new))
+            drifts.append(level_drift(name, before, now, gone, reference.thinning))
             if new["new"] and not old["others"]:
                 findings.append(_new_levels(name, new["new"], len(rows)))
         else:
