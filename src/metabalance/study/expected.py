@@ -71,8 +71,8 @@ def expected_performance(
             drawn[name].append(one)
     tails = (1 - level) / 2, (1 + level) / 2
     result = {}
-    for name, found in drawn.items():
-        values = np.array(found)
+    for name, draws_of in drawn.items():
+        values = np.array(draws_of)
         defined = values[np.isfinite(values)]
         if not np.isfinite(value[name]) or len(defined) < draws / 2:
             nan = float("nan")
