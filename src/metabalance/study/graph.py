@@ -131,7 +131,6 @@ class Outcome(nn.Module):
     bias: Tensor
     parameter: Tensor
 
-
     def __init__(self, model: TrainedModel, dtype: torch.dtype = torch.float64) -> None:
         super().__init__()
         size, source = len(model.classes), np.asarray(model.record["source_prior"])
