@@ -478,7 +478,9 @@ def test_predict_checks_the_schema(model, csv, table, tmp_path):
     refused(run("predict", tmp_path, csv, "--out", tmp_path / "s.csv"), "model")
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "weights.safetensors", "preprocess.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "weights.safetensors", "preprocess.safetensors", "reference.json"]
+)
 def test_damaged_models_are_refused(model, csv, tmp_path, name):
     import shutil
 

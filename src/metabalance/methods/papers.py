@@ -395,7 +395,7 @@ KULL = Paper(
 PLATT = Paper(
     "platt1999probabilistic",
     "Probabilistic Outputs for Support Vector Machines and Comparisons to Regularized Likelihood Methods",
-    ("John C. Platt",), 1999, "Advances in Large Margin Classifiers", "incollection",
+    ("John C. Platt",), 1999, "Advances in Large Margin Classifiers",
 )
 VOVK = Paper(
     "vovk2003mondrian", "Mondrian Confidence Machine",
@@ -443,7 +443,7 @@ HAND_2014 = Paper(
     "1202.2564",
 )
 BLASIOK = Paper(
-    "błasiok2024smooth", "Smooth ECE: Principled Reliability Diagrams via Kernel Smoothing",
+    "blasiok2024smooth", "Smooth ECE: Principled Reliability Diagrams via Kernel Smoothing",
     ("Jarosław Błasiok", "Preetum Nakkiran"), 2024, ICLR, arxiv="2309.12236",
 )
 VICKERS = Paper(
@@ -451,12 +451,12 @@ VICKERS = Paper(
     ("Andrew J. Vickers", "Elena B. Elkin"), 2006, "Medical Decision Making", "article", "26", "565-574",
 )
 GARCIA = Paper(
-    "garcía2009index", "Index of Balanced Accuracy: A Performance Measure for Skewed Class Distributions",
+    "garcia2009index", "Index of Balanced Accuracy: A Performance Measure for Skewed Class Distributions",
     ("Vicente García", "Ramón A. Mollineda", "José Salvador Sánchez"), 2009,
     "Iberian Conference on Pattern Recognition and Image Analysis",
 )
 DEMSAR = Paper(
-    "demšar2006statistical", "Statistical Comparisons of Classifiers over Multiple Data Sets", ("Janez Demšar",), 2006,
+    "demsar2006statistical", "Statistical Comparisons of Classifiers over Multiple Data Sets", ("Janez Demšar",), 2006,
     "Journal of Machine Learning Research", "article", "7", "1-30",
 )
 NEWCOMBE = Paper(
