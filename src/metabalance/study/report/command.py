@@ -157,6 +157,8 @@ def _predicted(
     else:
         channels, *size = model.image_shape
         images = read_images(data, tuple(size), channels)
+        if images.labels is None:
+            raise DataError(f"{data} names no classes; give a folder with a sub-folder for each class")
         probabilities, target = model.predict_proba(images.pixels), "class"
         frame = pd.DataFrame({"class": [images.classes[i] for i in images.labels]})
     # Names that no column of the user's has.
