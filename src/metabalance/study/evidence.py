@@ -7,7 +7,7 @@ import numpy as np
 
 from metabalance.study.points import MOST, operating_points
 
-__all__ = ["calibration_bins", "evidence", "training_record", "without_nan"]
+__all__ = ["evidence", "training_record", "without_nan"]
 
 MOST_SETS = 8  # classes, the rarest first, that get an explorer of their own
 MOST_EPOCHS = 200

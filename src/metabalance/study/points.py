@@ -179,7 +179,7 @@ def thinned(x: np.ndarray, y: np.ndarray, columns: int = 100) -> list[list[float
         ):
             column = np.minimum((place * columns).astype(int), columns - 1)
             starts = np.flatnonzero(np.append(True, column[1:] != column[:-1]))
-            for start, stop in zip(starts, np.append(starts[1:], len(x))):
+            for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(x)]):
                 part = y[start:stop]
                 keep += [start, stop - 1, start + int(part.argmin()), start + int(part.argmax())]
         index = np.unique(keep)

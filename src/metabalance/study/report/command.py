@@ -155,10 +155,10 @@ def _predicted(
         probabilities = model.predict_proba(frame)
         target = target or model.record["target"]
     else:
-        assert model.image_shape is not None
         channels, *size = model.image_shape
         images = read_images(data, tuple(size), channels)
-        assert images.labels is not None
+        if images.labels is None:
+            raise DataError(f"{data} names no classes; give a folder with a sub-folder for each class")
         probabilities, target = model.predict_proba(images.pixels), "class"
         frame = pd.DataFrame({"class": [images.classes[i] for i in images.labels]})
     # Names that no column of the user's has.

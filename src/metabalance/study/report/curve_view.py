@@ -12,8 +12,6 @@ from metabalance.study.report import curves as figures
 from metabalance.study.report.drawing import LINES, Line
 from metabalance.study.report.words import number
 
-__all__ = ["curve_figures", "learning_view"]
-
 KINDS = ("pr", "roc", "gain", "lift", "calibration", "net_benefit")
 TITLES = {
     "pr": ("Precision-recall curves", "precision {y:.2f} at recall {x:g}", (0.2, 0.5, 0.8)),

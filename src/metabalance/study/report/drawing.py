@@ -21,7 +21,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterMathtext
 
-__all__ = ["COLOURS", "DASHES", "LINES", "Decades", "Line", "draw", "square", "style", "svg"]
+__all__ = ["COLOURS", "Line"]
 
 # CSS variable -> the code it is drawn with; the page's light theme uses the same codes.
 COLOURS = {

@@ -100,7 +100,7 @@ def _key_thresholds(
     wanted += [(f"finds {100 * r:.0f} %", _last(recall >= r)) for r in RECALLS]
     wanted += [(f"precision {100 * p:.0f} %", _first(precision >= p)) for p in PRECISIONS]
     rows = points.positives + points.negatives
-    table = []
+    table: list[dict[str, Any]] = []
     for name, i in wanted:
         if i is None:
             table.append({"name": name, "threshold": None, "cells": []})

@@ -7,8 +7,6 @@ from typing import Any
 from metabalance import __version__
 from metabalance.methods import METHODS, bibtex
 
-__all__ = ["cited", "versions"]
-
 PACKAGES = ("torch", "numpy", "scikit-learn", "pandas")
 
 

@@ -9,8 +9,6 @@ from metabalance.study.points import operating_points
 from metabalance.study.report.words import count_of, fixed, number, percent, span
 from metabalance.study.scored import Scored
 
-__all__ = ["READING", "headline_of", "told_by", "undecided_rule"]
-
 FEW = 50  # positives below which intervals are wide and bootstrap intervals too narrow
 
 READING = (

@@ -5,8 +5,6 @@ from typing import Any
 
 from metabalance.study.report.words import count_of, digits_of, fixed, number, percent, span
 
-__all__ = ["class_table", "group_table", "metric_table", "mistake_table"]
-
 MOST_CLASSES = 60
 MOST_MISTAKES = 15
 METHODS = {
