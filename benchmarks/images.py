@@ -12,7 +12,6 @@ recipe that raises is written down with its reason, once.
 import argparse
 import json
 import os
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -129,6 +128,12 @@ def at_training_shares(record: Mapping[str, Any]) -> float:
     return float(np.array(record["raw"]["recall"]) @ counts / counts.sum())
 
 
+def seconds(records: Sequence[Mapping[str, Any]]) -> str:
+    """Mean seconds of the fits on a GPU where there are some, else of those on a CPU, with the device."""
+    gpu = [r["seconds"] for r in records if r.get("device", "cpu") != "cpu"]
+    return f"{np.mean(gpu):.0f} gpu" if gpu else f"{np.mean([r['seconds'] for r in records]):.0f} cpu"
+
+
 def table(piece: Piece, runs: Path, seeds: int) -> list[str]:
     found, missing = rows(piece, runs, seeds)
     base = found.get(BASELINE, {})
@@ -175,10 +180,9 @@ def table(piece: Piece, runs: Path, seeds: int) -> list[str]:
             other = f"{mark}{number({'value': g.value, 'low': g.low, 'high': g.high}, sign=True)}{mark}"
         shares = np.mean([at_training_shares(r) for r in records])
         few_seeds = f" ({len(records)} of {seeds} seeds)" if len(records) < seeds else ""
-        seconds = np.mean([r["seconds"] for r in records])
         lines.append(
             f"| `{name}`{few_seeds} | {cell} | {other} | {figure('many')} | {figure('medium')} | {figure('few')} | "
-            f"{shares:.3f} | {figure('roc_auc')} | {seconds:.0f} |"
+            f"{shares:.3f} | {figure('roc_auc')} | {seconds(records)} |"
         )
     absent = {name: why for name, why in missing.items() if name not in found}
     for reason in dict.fromkeys(absent.values()):
@@ -211,6 +215,8 @@ def reading(piece: Piece, runs: Path, seeds: int) -> str:
 
 
 def page(pieces: Sequence[Piece], runs: Path, seeds: int) -> str:
+    kept = [r for p in pieces for found in rows(p, runs, seeds)[0].values() for r in found.values()]
+    gpus = sorted({r.get("device", "cpu") for r in kept} - {"cpu"})
     lines = [
         "# Which remedy wins on long-tailed images?",
         "",
@@ -227,9 +233,9 @@ def page(pieces: Sequence[Piece], runs: Path, seeds: int) -> str:
         "and training sets are small, so that a single core does a fit in seconds to minutes; published figures are at",
         "5,000 images of the largest class and 200 epochs.",
         "",
-        f"Run with metabalance {__version__}, {os.cpu_count()} cores ({platform.machine()}), one thread a fit, by",
-        "`python benchmarks/images.py RUNS`. Seconds were",
-        "taken while the machine did more or less other work: recipes that do the same differ by half. They are a rough guide.",
+        f"Run with metabalance {__version__} by `python benchmarks/images.py RUNS`: most fits on one of two CPU cores, one thread",
+        f"a fit, or on an {' or '.join(gpus) or 'unknown GPU'}, fifteen at a time. Seconds were taken beside other work, on both:",
+        "recipes that do the same differ by half, and those of a GPU and of a CPU cannot be compared. They are a rough guide.",
         "",
         "## In short",
         "",

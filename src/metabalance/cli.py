@@ -270,6 +270,61 @@ def fit(
 
 @app.command()
 @_guarded
+def decide(
+    data: Annotated[Path, typer.Argument(help="A scored table, such as metabalance predict writes.")],
+    target: Annotated[str, typer.Option(help="The column of true classes.", show_default=False)],
+    score: Annotated[
+        str | None,
+        typer.Option(help="The column of the positive class's probabilities; by default probability_CLASS."),
+    ] = None,
+    positive: PositiveOption = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            help="recall@precision>=0.9, precision@recall>=0.8, recall>=0.95, fpr<=0.001, alerts<=100, f1, f2, g_mean, "
+            "balanced_accuracy or cost.",
+            show_default=False,
+        ),
+    ] = None,
+    cost: CostOption = None,
+    cost_columns: Annotated[
+        str | None, typer.Option(help="Costs of each row, by column or number: fn=amount,fp=5.")
+    ] = None,
+    confidence: Annotated[
+        float | None, typer.Option(help="The constraint must hold for rows to come with this probability.")
+    ] = None,
+    alerts: Annotated[float | None, typer.Option(help="At most so many alerts a day.", min=0)] = None,
+    rows_per_day: Annotated[float | None, typer.Option(help="How many rows are scored a day.")] = None,
+    weight: Annotated[str | None, typer.Option(help="Column of row weights.")] = None,
+    groups: GroupsOption = None,
+    judge: Annotated[
+        str,
+        typer.Option(help="folds: every row is decided by what was chosen on the others; half: by halves."),
+    ] = "folds",
+    folds: Annotated[int, typer.Option(help="Number of folds.", min=2)] = 5,
+    per_class: Annotated[
+        bool, typer.Option("--per-class", help="Several classes: a multiplier for each one.")
+    ] = False,
+    level: Annotated[float, typer.Option(help="Level of all intervals.")] = 0.95,
+    seed: Annotated[int, typer.Option(help="Everything random follows from it.", min=0)] = 0,
+    out: Annotated[Path | None, typer.Option(help="The decision as JSON.", show_default=False)] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    header: HeaderOption = True,
+    delimiter: DelimiterOption = None,
+) -> None:
+    """Choose a threshold for a metric, a cost or a constraint, and judge it on rows it was not chosen on."""
+    from metabalance.study.decide_command import decide_command
+
+    decide_command(
+        data=data, target=target, score=score, positive=positive, objective=objective, cost=cost,
+        cost_columns=cost_columns, confidence=confidence, alerts=alerts, rows_per_day=rows_per_day, weight=weight,
+        groups=groups, judge=judge, folds=folds, per_class=per_class, level=level, seed=seed, out=out,
+        overwrite=overwrite, header=header, delimiter=delimiter,
+    )  # fmt: skip
+
+
+@app.command()
+@_guarded
 def predict(
     model: Annotated[Path, typer.Argument(help="A model folder written by metabalance fit.")],
     data: DataArgument,
@@ -294,6 +349,28 @@ def predict(
         model=model, data=data, out=out, prior=prior, overwrite=overwrite, header=header, delimiter=delimiter,
         prefix=prefix, skip_broken=skip_broken,
     )  # fmt: skip
+
+
+@app.command()
+@_guarded
+def export(
+    model: Annotated[Path, typer.Argument(help="A model folder written by metabalance fit.")],
+    form: Annotated[
+        str, typer.Option("--format", help="onnx, or torch for a torch.export program.")
+    ] = "onnx",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file, .onnx or .pt2; by default the folder's name.", show_default=False),
+    ] = None,
+    pixels: Annotated[
+        str, typer.Option(help="For images: uint8, or float32 for values from 0 to 1.")
+    ] = "uint8",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+) -> None:
+    """A model as one file for other runtimes: preprocessing, network, calibration and decision in one graph."""
+    from metabalance.study.export import export_command
+
+    export_command(model=model, form=form, out=out, overwrite=overwrite, pixels=pixels)
 
 
 @app.command()

@@ -286,3 +286,40 @@ def test_a_decision_has_one_rule_and_fits_its_classes():
             d.decide(np.full((1, 3), 1 / 3))
         with pytest.raises(ValueError, match="NaN"):
             d.decide([[np.nan, 1.0]])
+
+
+@pytest.mark.parametrize("objective", ["f1_macro", "balanced_accuracy"])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_multiplier_for_each_class_never_does_worse_and_rests_where_no_single_one_can_be_bettered(
+    seed, objective
+):
+    rng = np.random.default_rng(seed)
+    y = rng.choice(4, 120, p=[0.6, 0.25, 0.1, 0.05])
+    y[:4] = range(4)
+    p = rng.dirichlet([1.5, 1, 0.6, 0.4], size=120) + 0.6 * np.eye(4)[y]
+    p /= p.sum(1, keepdims=True)
+    w = rng.random(120) + 0.1
+    one = choose_class_multipliers(p, y, objective, sample_weight=w)
+    each = choose_class_multipliers(p, y, objective, sample_weight=w, per_class=True)
+    assert each.achieved >= one.achieved - 1e-12
+
+    def value(m):
+        label = (p * m).argmax(1)
+        if objective == "f1_macro":
+            return f1_score(y, label, average="macro", sample_weight=w)
+        return balanced_accuracy_score(y, label, sample_weight=w)
+
+    m = np.array(each.multipliers)
+    assert each.achieved == pytest.approx(value(m), abs=1e-12)
+    for c in range(4):
+        rest = np.where(np.arange(4) == c, -1, p * m).max(1) / p[:, c]
+        for t in np.unique(rest):
+            for nudge in (1 - 1e-9, 1 + 1e-9):
+                assert value(np.where(np.arange(4) == c, t * nudge, m)) <= each.achieved + 1e-9
+
+
+def test_a_multiplier_for_each_class_leaves_absent_classes_and_separated_ones_alone():
+    p = np.array([[0.9, 0.05, 0.05], [0.1, 0.85, 0.05]] * 5)
+    found = choose_class_multipliers(p, [0, 1] * 5, per_class=True)
+    assert found.achieved == 1
+    assert found.multipliers == choose_class_multipliers(p, [0, 1] * 5).multipliers

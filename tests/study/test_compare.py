@@ -334,7 +334,7 @@ def test_fit_metrics_twin(finished):
     """Each decision metric at its own threshold, worked out with scikit-learn."""
     from sklearn.metrics import average_precision_score, f1_score
 
-    from metabalance.adjust.threshold import Decision
+    from metabalance.adjust.decision import Decision
 
     run, _ = finished
     split = run.splits[0]

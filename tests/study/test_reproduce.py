@@ -29,7 +29,7 @@ from metabalance.study.reproduce.base import (
     fits_of,
     greater,
 )
-from metabalance.study.reproduce.claims import CLAIMS
+from metabalance.study.reproduce.claims import CLAIMS, EXPERIMENTS
 from metabalance.study.reproduce.images import (
     Source,
     Split,
@@ -584,7 +584,7 @@ def run_command(*arguments, env=None):
 def test_without_a_name_the_claims_are_listed():
     done = run_command(env={"COLUMNS": "200"})
     assert done.exit_code == 0
-    assert all(name in done.output for name in CLAIMS)
+    assert all(name in done.output for name in (*CLAIMS, *EXPERIMENTS))
 
 
 def test_a_verdict_is_no_failure(tmp_path, monkeypatch):

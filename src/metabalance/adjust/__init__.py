@@ -7,41 +7,69 @@ torch.
 
 from typing import Any
 
+from metabalance.adjust.base import Calibration
+from metabalance.adjust.beta import BetaCalibration
 from metabalance.adjust.calibrate import Calibrator
+from metabalance.adjust.calibrations import CALIBRATIONS, get_calibration, read_calibration
+from metabalance.adjust.choose import choose_decision
+from metabalance.adjust.constrained import ConstrainedThreshold, choose_constrained
 from metabalance.adjust.cost import parse_cost, read_cost_matrix
+from metabalance.adjust.decision import Decision
+from metabalance.adjust.isotonic import IsotonicCalibration
+from metabalance.adjust.label_shift import PriorEstimate, estimate_prior_bbse, estimate_prior_em
 from metabalance.adjust.logit_adjustment import PosthocLogitAdjustment
+from metabalance.adjust.multipliers import choose_class_multipliers
+from metabalance.adjust.objective import Objective, parse_objective
 from metabalance.adjust.prior import sampling_prior, shift_binary, shift_log_prior, shift_prior
 from metabalance.adjust.prior_threshold import prior_threshold
-from metabalance.adjust.threshold import (
-    Decision,
-    Threshold,
-    choose_class_multipliers,
-    choose_decision,
-    choose_threshold,
-)
+from metabalance.adjust.row_cost import decide_by_row_cost, parse_cost_columns, row_costs
+from metabalance.adjust.sigmoid import SigmoidCalibration
+from metabalance.adjust.threshold import Threshold, choose_threshold
+from metabalance.adjust.variability import ThresholdVariability, threshold_variability
+from metabalance.adjust.vector import VectorScaling
 
 __all__ = [
+    "CALIBRATIONS",
+    "BetaCalibration",
+    "Calibration",
     "Calibrator",
+    "ConstrainedThreshold",
     "Decision",
+    "IsotonicCalibration",
     "NearestClassMean",
+    "Objective",
     "PosthocLogitAdjustment",
+    "PriorEstimate",
     "ScaledLinear",
     "ShiftedLogits",
+    "SigmoidCalibration",
     "Threshold",
+    "ThresholdVariability",
+    "VectorScaling",
     "choose_class_multipliers",
+    "choose_constrained",
     "choose_decision",
     "choose_tau",
     "choose_threshold",
+    "decide_by_row_cost",
+    "estimate_prior_bbse",
+    "estimate_prior_em",
     "freeze_trunk",
+    "get_calibration",
     "parse_cost",
+    "parse_cost_columns",
+    "parse_objective",
     "prior_threshold",
+    "read_calibration",
     "read_cost_matrix",
+    "row_costs",
     "sampling_prior",
     "shift_binary",
     "shift_log_prior",
     "shift_logits",
     "shift_prior",
     "tau_normalize",
+    "threshold_variability",
 ]
 
 _IN_TORCH = {

@@ -5,22 +5,20 @@ Shrikumar, ICML 2020, arXiv 1901.06852. A penalty of ours holds both near the id
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from metabalance.adjust.base import check_target, log_softmax
+from metabalance.adjust.base import Calibration, log_softmax
 
 __all__ = ["Calibrator"]
 
 Array = NDArray[Any]
-MODES = ("bias_corrected", "temperature", "none")
-LOWEST = float(np.log(np.finfo(np.float64).tiny))
 
 
-class Calibrator:
+class Calibrator(Calibration):
     r"""Log-probabilities to calibrated probabilities: :math:`\mathrm{softmax}(\log p / T + b)`.
 
     Fitted by the *sum* of the log losses plus :math:`\lambda(\log^2 T + |b|^2)/2`. The sum grows with the
@@ -44,42 +42,23 @@ class Calibrator:
     array([[0.8, 0.2]])
     """
 
+    modes = ("bias_corrected", "temperature", "none")
     temperature_: float
     bias_: Array
-    note_: str
 
     def __init__(self, mode: str = "bias_corrected", shrinkage: float = 1.0) -> None:
-        if mode not in MODES:
-            raise ValueError(f"mode={mode!r} is unknown; use {', '.join(map(repr, MODES))}")
-        if not 0 <= shrinkage < np.inf:
-            raise ValueError(f"shrinkage must be at least 0 and finite, but {shrinkage} was given")
+        if mode not in self.modes:
+            raise ValueError(f"mode={mode!r} is unknown; use {', '.join(map(repr, self.modes))}")
+        check_shrinkage(shrinkage)
         self.mode = mode
         self.shrinkage = shrinkage
 
-    def fit(
-        self, log_probs: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> "Calibrator":
-        """Fits temperature and biases on data the model was not trained on.
-
-        Args:
-            log_probs: ``(N, C)``; logits serve as well. Minus infinity counts as -708, the logarithm of the
-                smallest float64.
-            target: Class indices ``(N,)``.
-            sample_weight: Weights ``(N,)``; a weight of 2 counts like two rows.
-
-        Raises:
-            ValueError: NaN, shapes that do not fit, or class indices outside ``0 .. C-1``.
-        """
-        z = _logits(log_probs)
-        y, w = check_target(target, len(z), z.shape[1], sample_weight)
-        self.temperature_, self.bias_, self.note_ = 1.0, np.zeros(z.shape[1]), ""
-        if len(np.unique(y[w > 0])) < 2:
-            self.note_ = "fewer than two classes to calibrate on: the probabilities are left as they are"
-        elif self.mode != "none":
-            self._fit(z, y, w)
-        return self
+    def _reset(self) -> None:
+        self.temperature_, self.bias_ = 1.0, np.zeros(self.num_classes_)
 
     def _fit(self, z: Array, y: Array, w: Array) -> None:
+        if self.mode == "none":
+            return
         rows, size = z.shape
         hit = np.zeros((rows, size))
         hit[np.arange(rows), y] = 1
@@ -112,38 +91,28 @@ class Calibrator:
         if biased:
             self.bias_ = found.x[1:] - found.x[1:].mean()
 
-    def __call__(self, log_probs: ArrayLike) -> Array:
-        """Calibrated probabilities ``(N, C)`` of log-probabilities ``(N, C)``."""
-        z = _logits(log_probs)
-        if z.shape[1] != len(self.bias_):
-            raise ValueError(f"fitted on {len(self.bias_)} classes, but {z.shape[1]} were given")
+    def _apply(self, z: Array) -> Array:
         return np.exp(log_softmax(z / self.temperature_ + self.bias_))
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fitted calibrator as plain JSON types; exact, since JSON keeps every digit of a float."""
-        return {
-            "mode": self.mode,
-            "shrinkage": self.shrinkage,
-            "temperature": self.temperature_,
-            "bias": self.bias_.tolist(),
-            "note": self.note_,
-        }
+    def _state(self) -> dict[str, Any]:
+        return {"shrinkage": self.shrinkage, "temperature": self.temperature_, "bias": self.bias_.tolist()}
 
     @classmethod
-    def from_dict(cls, state: Mapping[str, Any]) -> "Calibrator":
-        """The inverse of :meth:`to_dict`."""
-        calibrator = cls(state["mode"], state["shrinkage"])
-        calibrator.temperature_ = float(state["temperature"])
-        calibrator.bias_ = np.asarray(state["bias"], dtype=np.float64)
-        calibrator.note_ = state["note"]
-        return calibrator
+    def from_dict(cls, state: Mapping[str, Any]) -> Self:
+        """The inverse of ``to_dict``; older model folders do not tell the number of classes."""
+        made = cls._made(state)
+        made.num_classes_, made.note_ = len(made.bias_), state["note"]
+        return made
+
+    @classmethod
+    def _made(cls, state: Mapping[str, Any]) -> Self:
+        made = cls(state["mode"], state["shrinkage"])
+        made.temperature_ = float(state["temperature"])
+        made.bias_ = np.asarray(state["bias"], dtype=np.float64)
+        return made
 
 
-def _logits(log_probs: ArrayLike) -> Array:
-    z = np.asarray(log_probs, dtype=np.float64)
-    if z.ndim != 2 or z.shape[1] < 2 or np.isnan(z).any() or np.isposinf(z).any():
-        raise ValueError(
-            f"log-probabilities must be (N, C) with C at least 2, without NaN or plus infinity, "
-            f"but have shape {z.shape}"
-        )
-    return np.maximum(z, LOWEST)
+def check_shrinkage(shrinkage: float) -> None:
+    """Refuses a penalty that is negative or infinite."""
+    if not 0 <= shrinkage < np.inf:
+        raise ValueError(f"shrinkage must be at least 0 and finite, but {shrinkage} was given")

@@ -1,31 +1,21 @@
-"""Decisions: from probabilities to labels, by a threshold, by class multipliers, or by least expected cost.
+"""A threshold on the probability of the positive class, searched on held-out rows.
 
-Least expected cost: Elkan, IJCAI 2001; thresholds searched on held-out data: Sheng & Ling, AAAI 2006; several
-classes share one parameter, the tau of Menon et al., ICLR 2021, arXiv 2007.07314.
+Least expected cost: Elkan, IJCAI 2001; thresholds searched on held-out data: Sheng & Ling, AAAI 2006.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from metabalance.adjust.base import check_prior, check_probabilities, check_target
-from metabalance.adjust.cost import check_cost, check_cost_of_two
-from metabalance.adjust.logit_adjustment import PosthocLogitAdjustment, label_objective
+from metabalance.adjust.base import check_probabilities, check_target
+from metabalance.adjust.cost import check_cost_of_two
 
-__all__ = [
-    "Decision",
-    "Threshold",
-    "choose_class_multipliers",
-    "choose_decision",
-    "choose_threshold",
-]
+__all__ = ["Threshold", "choose_threshold"]
 
 Array = NDArray[Any]
 OBJECTIVES = ("f1", "f_beta", "balanced_accuracy", "g_mean", "cost")
-CLASS_OBJECTIVES = ("f1_macro", "balanced_accuracy", "cost")
 
 
 @dataclass(frozen=True)
@@ -44,128 +34,6 @@ class Threshold:
     objective: str
     achieved: float
     note: str = ""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Turns probabilities ``(N, C)`` into class indices; exactly one of its three rules is set.
-
-    Args:
-        objective: What it was chosen for.
-        achieved: See :class:`Threshold`.
-        threshold: Two classes: ``positive`` at or above this probability.
-        multipliers: The class with the largest product of probability and multiplier ``(C,)``.
-        cost: The class of least expected cost, under a matrix ``(C, C)``, rows true, columns predicted.
-        positive: Index of the positive class, for a threshold.
-        note: What the user should know, or empty.
-
-    Raises:
-        ValueError: Not exactly one rule.
-
-    >>> Decision("f1", 0.8, threshold=0.2).decide([[0.9, 0.1], [0.7, 0.3]])
-    array([0, 1])
-    """
-
-    objective: str
-    achieved: float
-    threshold: float | None = None
-    multipliers: tuple[float, ...] | None = None
-    cost: tuple[tuple[float, ...], ...] | None = None
-    positive: int = 1
-    note: str = ""
-
-    def __post_init__(self) -> None:
-        rules = [name for name in ("threshold", "multipliers", "cost") if getattr(self, name) is not None]
-        if len(rules) != 1:
-            raise ValueError(f"a decision has one of threshold, multipliers and cost, but {rules} were given")
-        if self.positive not in (0, 1):
-            raise ValueError(f"positive must be 0 or 1, but {self.positive} was given")
-
-    def decide(self, probs: ArrayLike) -> Array:
-        """Class indices ``(N,)`` of probabilities ``(N, C)``; a threshold also takes the positive's ``(N,)``.
-
-        Raises:
-            ValueError: No probabilities, or a number of classes that does not fit.
-        """
-        if self.threshold is not None:
-            p = np.asarray(probs)
-            p = check_probabilities(p, p.ndim if p.ndim == 1 else 2)
-            if p.ndim == 2:
-                self._fits(p, 2)
-                p = p[:, self.positive]
-            return np.where(p >= self.threshold, self.positive, 1 - self.positive)
-        p = check_probabilities(probs, ndim=2)
-        if self.cost is not None:
-            self._fits(p, len(self.cost))
-            return (p @ np.asarray(self.cost)).argmin(1)
-        assert self.multipliers is not None
-        self._fits(p, len(self.multipliers))
-        return (p * np.asarray(self.multipliers)).argmax(1)
-
-    def _fits(self, p: Array, classes: int) -> None:
-        if p.shape[1] != classes:
-            raise ValueError(f"this decision is for {classes} classes, but {p.shape[1]} were given")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; exact. A NaN in ``achieved`` becomes None, which JSON has."""
-        state = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        state["achieved"] = None if np.isnan(self.achieved) else self.achieved
-        state["multipliers"] = None if self.multipliers is None else list(self.multipliers)
-        state["cost"] = None if self.cost is None else [list(row) for row in self.cost]
-        return state
-
-    @classmethod
-    def from_dict(cls, state: Mapping[str, Any]) -> "Decision":
-        """The inverse of :meth:`to_dict`."""
-        fields = dict(state)
-        fields["achieved"] = float("nan") if state["achieved"] is None else state["achieved"]
-        fields["multipliers"] = None if state["multipliers"] is None else tuple(state["multipliers"])
-        fields["cost"] = None if state["cost"] is None else tuple(tuple(row) for row in state["cost"])
-        return cls(**fields)
-
-
-def choose_decision(
-    probs: ArrayLike,
-    target: ArrayLike,
-    objective: str = "f1",
-    *,
-    positive: int = 1,
-    cost: ArrayLike | None = None,
-    sample_weight: ArrayLike | None = None,
-    beta: float = 1.0,
-) -> Decision:
-    """The decision that does best on held-out rows: a threshold; beyond two classes multipliers, or costs.
-
-    Args:
-        probs: ``(N, C)``, calibrated.
-        target: Class indices ``(N,)``.
-        objective: As for :func:`choose_threshold`; ``"f1"`` is macro beyond two classes.
-        positive: Index of the positive class of two.
-        cost: ``(C, C)``, rows true, columns predicted, in the order of the columns of ``probs``.
-        sample_weight: Weights ``(N,)``.
-        beta: Of ``"f_beta"``.
-
-    Raises:
-        ValueError: An objective or costs that do not fit the number of classes, or unsound data.
-
-    >>> choose_decision([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]], [0, 0, 1]).threshold.__round__(4)
-    0.3
-    """
-    p = check_probabilities(probs, ndim=2)
-    if p.shape[1] > 2:
-        return choose_class_multipliers(
-            p, target, "f1_macro" if objective == "f1" else objective, cost=cost, sample_weight=sample_weight
-        )
-    if positive not in (0, 1):
-        raise ValueError(f"positive must be 0 or 1, but {positive} was given")
-    y, w = check_target(target, len(p), 2, sample_weight)
-    price = None if cost is None else check_cost(cost, 2)
-    if price is not None and positive == 0:
-        price = price[::-1, ::-1]
-    t = choose_threshold(
-        p[:, positive], (y == positive).astype(np.int64), objective, cost=price, sample_weight=w, beta=beta
-    )
-    return Decision(t.objective, t.achieved, threshold=t.value, positive=positive, note=t.note)
 
 
 def choose_threshold(
@@ -218,92 +86,78 @@ def choose_threshold(
         return Threshold(
             fallback, objective, float("nan"), f"no {lacking} rows to choose on: the threshold is {kind}"
         )
-    scores, tp, fp = _alarms(p[w > 0], y[w > 0], w[w > 0])
-    fn, tn = positives - tp, negatives - fp
-    if objective in ("f1", "f_beta"):
-        square = 1.0 if objective == "f1" else beta**2
-        value = (1 + square) * tp / ((1 + square) * tp + square * fn + fp)
-    elif objective == "balanced_accuracy":
-        value = (tp / positives + tn / negatives) / 2
-    elif objective == "g_mean":
-        value = np.sqrt(tp / positives * np.maximum(tn, 0) / negatives)
-    else:
-        value = -(tn * price[0, 0] + fp * price[0, 1] + fn * price[1, 0] + tp * price[1, 1]) / w.sum()
+    table = cuts(p, y, w)
+    assert table is not None
+    value = goal_values(
+        "f_beta" if objective == "f1" else objective, table, 1.0 if objective == "f1" else beta, price
+    )
     best = int(value.argmax())
     achieved = -float(value[best]) if objective == "cost" else float(value[best])
-    return Threshold(_midway(scores, best), objective, achieved)
+    return Threshold(table.threshold(best), objective, achieved)
 
 
-def choose_class_multipliers(
-    probs: ArrayLike,
-    target: ArrayLike,
-    objective: str = "f1_macro",
-    *,
-    cost: ArrayLike | None = None,
-    prior: ArrayLike | None = None,
-    sample_weight: ArrayLike | None = None,
-) -> Decision:
-    r"""One parameter for many classes: multipliers :math:`\pi_c^{-\tau}`, tau in [0, 1.5].
-
-    Tau is the one that does best on held-out rows, of equals the smallest. A threshold for each class would
-    have as many parameters as there are classes, and rare classes have few rows to fit them. With ``"cost"``
-    nothing is fitted: the class of least expected cost is taken.
+@dataclass(frozen=True, eq=False)
+class Cuts:
+    """Every way to cut: the first 0, 1, ... of the distinct scores, from the highest, are called positive.
 
     Args:
-        probs: ``(N, C)``, calibrated.
-        target: Class indices ``(N,)``.
-        objective: ``"f1_macro"``, ``"balanced_accuracy"`` or ``"cost"``.
-        cost: For ``"cost"``: ``(C, C)``, rows true, columns predicted.
-        prior: Class shares ``(C,)``; by default those of ``target``, where an absent class counts as one row.
-        sample_weight: Weights ``(N,)``.
-
-    Raises:
-        ValueError: An unknown objective, missing costs, a prior that does not fit, or unsound data.
-
-    >>> probs = [[0.8, 0.1, 0.1], [0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.5, 0.1, 0.4]]
-    >>> choose_class_multipliers(probs, [0, 0, 1, 2]).achieved  # argmax never finds classes 1 and 2
-    1.0
+        scores: The K distinct scores, falling.
+        tp: Weight of the positives called positive ``(K + 1,)``.
+        fp: Weight of the negatives called positive ``(K + 1,)``.
+        square: Squared weights of all called positive ``(K + 1,)``.
     """
-    if objective not in CLASS_OBJECTIVES:
-        names = ", ".join(map(repr, CLASS_OBJECTIVES))
-        raise ValueError(f"objective={objective!r} is unknown for several classes; use one of {names}")
-    p = check_probabilities(probs, ndim=2)
-    rows, size = p.shape
-    y, w = check_target(target, rows, size, sample_weight)
-    nan = float("nan")
-    if objective == "cost":
-        price = check_cost(cost, size)
-        rule = Decision("cost", nan, cost=tuple(tuple(map(float, row)) for row in price))
-        if not w.sum() > 0:
-            return rule
-        paid = float(np.average(price[y, rule.decide(p)], weights=w))
-        return Decision("cost", paid, cost=rule.cost)
-    counts = np.bincount(y, w, size)
-    if np.count_nonzero(counts) < 2:
-        note = "fewer than two classes to choose on: the most probable class is taken"
-        return Decision(objective, nan, multipliers=(1.0,) * size, note=note)
-    one_row = min(1, counts[counts > 0].min())
-    share = check_prior(np.where(counts > 0, counts, one_row) if prior is None else prior)
-    if len(share) != size:
-        raise ValueError(f"prior must hold one share for each of the {size} classes, but has {len(share)}")
-    with np.errstate(divide="ignore"):  # a probability of 0 loses under every tau
-        adjustment = PosthocLogitAdjustment(share).fit_tau(np.log(p), y, objective, w)
-    multipliers = adjustment.priors**-adjustment.tau_
-    rule = Decision(objective, nan, multipliers=tuple(map(float, multipliers / multipliers.min())))
-    absent = np.flatnonzero(counts == 0)
-    note = f"classes without rows were left out of the choice: {absent.tolist()}" if len(absent) else ""
-    achieved = label_objective(objective)(rule.decide(p), y, w)
-    return Decision(objective, achieved, multipliers=rule.multipliers, note=note)
+
+    scores: Array
+    tp: Array
+    fp: Array
+    square: Array
+
+    @property
+    def positives(self) -> float:
+        """Weight of all positives."""
+        return float(self.tp[-1])
+
+    @property
+    def negatives(self) -> float:
+        """Weight of all negatives."""
+        return float(self.fp[-1])
+
+    def threshold(self, called: int) -> float:
+        """The threshold of one cut."""
+        return _midway(self.scores, called)
 
 
-def _alarms(p: Array, y: Array, w: Array) -> tuple[Array, Array, Array]:
-    """The distinct scores falling, and the true and false alarms of calling the first 0, 1, ... positive."""
+def cuts(p: Array, y: Array, w: Array) -> Cuts | None:
+    """All cuts of sound rows by one sort; None when one of the classes has no weight."""
+    p, y, w = p[w > 0], y[w > 0], w[w > 0]
+    if len(np.unique(y)) < 2:
+        return None
     order = np.argsort(-p, kind="stable")
-    s = p[order]
+    s, hit, w = p[order], y[order], w[order]
     last = np.flatnonzero(np.append(s[1:] != s[:-1], True))
-    tp = np.cumsum((w * y)[order])[last]
-    fp = np.cumsum((w * (1 - y))[order])[last]
-    return s[last], np.append(0, tp), np.append(0, fp)
+    sums = [np.append(0, np.cumsum(part)[last]) for part in (w * hit, w * (1 - hit), w**2)]
+    return Cuts(s[last], *sums)
+
+
+def goal_values(goal: str, table: Cuts, beta: float, price: Array) -> Array:
+    """The goal at each cut, the more the better; minus infinity where it has no value."""
+    tp, fp, positives, negatives = table.tp, table.fp, table.positives, table.negatives
+    fn, tn = positives - tp, np.maximum(negatives - fp, 0)
+    if goal in ("f1", "f_beta"):
+        square = 1.0 if goal == "f1" else beta**2
+        return (1 + square) * tp / ((1 + square) * tp + square * fn + fp)
+    if goal == "balanced_accuracy":
+        return (tp / positives + tn / negatives) / 2
+    if goal == "g_mean":
+        return np.sqrt(tp / positives * tn / negatives)
+    if goal == "recall":
+        return tp / positives
+    if goal == "specificity":
+        return tn / negatives
+    if goal == "precision":
+        return np.where(tp + fp > 0, tp / np.where(tp + fp > 0, tp + fp, 1), -np.inf)
+    total = tn * price[0, 0] + fp * price[0, 1] + fn * price[1, 0] + tp * price[1, 1]
+    return -total / (positives + negatives)
 
 
 def _midway(scores: Array, called: int) -> float:

@@ -1,32 +1,13 @@
 """What is wrong, or too good to be true, in a table or in images: one list of findings, before any model is trained.
 
-====== ======== =============================================================================== ======
-code   severity finding                                                                         action
-====== ======== =============================================================================== ======
-MB001  warning  a column without any value                                                      drop
-MB002  warning  a column of one value                                                           drop
-MB003  error    no column is left                                                               stop
-MB004  error    infinite numbers                                                                stop
-MB005  warning  a column that numbers or names the rows                                         drop
-MB006  warning  one column alone gives the class away                                           keep
-MB007  info     equal rows of one class                                                         keep
-MB008  warning  equal rows of different classes                                                 keep
-MB009  warning  more than 1,000 columns                                                         keep
-MB010  info     text of many different values                                                   keep
-MB011  warning  a column of numbers and words, read as text                                     keep
-MB012  info     files beside the images that were not read                                      keep
-MB013  warning  images of a single colour                                                       keep
-MB014  warning  the size or the type of the image files gives the class away                    keep
-====== ======== =============================================================================== ======
-
-Codes keep their meaning for good.
+These are the checks MB001 to MB014 of :func:`metabalance.data.findings.register`: those that every study makes.
+``metabalance audit`` makes the others too.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from math import log
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,6 +16,7 @@ from scipy.stats import rankdata
 
 from metabalance.data.dates import date_format
 from metabalance.data.errors import DataError
+from metabalance.data.findings import Finding
 from metabalance.data.images import Images
 from metabalance.data.pixels import image_hashes
 from metabalance.data.tables import CATEGORY_LEVELS, is_text
@@ -51,25 +33,6 @@ NUMBERS_IN_WORDS = 0.05  # of the different values; below, a text column happens
 
 _UUID = re.compile(r"\{?[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\}?")
 _NUMBERED = re.compile(r"[A-Za-z]*[-_#/:.]?\d+(?:[-_+/:.]\w+)*")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One finding of :func:`check_table`.
-
-    Attributes:
-        code: ``MB001`` and so on; stable.
-        severity: ``"error"`` (cannot go on), ``"warning"`` or ``"info"``.
-        message: One sentence.
-        columns: The columns concerned.
-        action: What :func:`apply_findings` does: ``"stop"``, ``"drop"`` or ``"keep"``.
-    """
-
-    code: str
-    severity: Literal["error", "warning", "info"]
-    message: str
-    columns: tuple[str, ...] = ()
-    action: Literal["stop", "drop", "keep"] = "keep"
 
 
 def check_table(

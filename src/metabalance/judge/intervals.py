@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from metabalance.judge import decision, ranking
+from metabalance.judge import balance, decision, ranking
 from metabalance.judge.bootstrap import bootstrap_interval
 from metabalance.judge.delong import delong_interval
 from metabalance.judge.interval import Interval, check_level
@@ -40,8 +40,8 @@ AREAS = (ranking.roc_auc, ranking.roc_auc_ovo)
 # What the shares of the classes cannot move: drawing each class on its own then leaves out nothing.
 _UNMOVED_BY_SHARES = (
     *AREAS,
-    decision.balanced_accuracy,
-    decision.g_mean,
+    balance.balanced_accuracy,
+    balance.g_mean,
     decision.recall,
     decision.specificity,
 )

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from metabalance.judge import decision, ranking
+from metabalance.judge import agreement, balance, decision, ranking
 from metabalance.judge.checks import Undefined, check_scores
 from metabalance.judge.gaps import GapReplicates, resampled
 from metabalance.judge.metrics import Metric, get_metric
@@ -24,8 +24,8 @@ BLOCKS = 200  # of the jackknife: its error in BCa's acceleration is then below 
 ALIKE = 200  # kinds of rows up to which they are counted, not drawn
 # Metrics of labels alone: probabilities may be replaced by what `confusion` makes of them.
 _OF_LABELS = (
-    decision.accuracy, decision.balanced_accuracy, decision.f_beta, decision.g_mean, decision.mcc,
-    decision.precision, decision.recall, decision.specificity,
+    decision.accuracy, decision.f_beta, decision.precision, decision.recall, decision.specificity,
+    agreement.kappa, agreement.mcc, balance.balanced_accuracy, balance.g_mean, balance.index_balanced_accuracy,
 )  # fmt: skip
 _OF_GAPS = (
     (ranking.roc_auc, "roc_auc"), (ranking.roc_auc_ovo, "roc_auc"),

@@ -36,5 +36,28 @@ METHODS: tuple[Method, ...] = (
         "mcnemar", "judge", "An exact test on the rows that only one of two classifiers gets right.",
         (papers.MCNEMAR,), ("metabalance.judge.paired:mcnemar",),
     ),
+    Method(
+        "auroc_auprc", "judge",
+        "Which mistakes of a ranking ROC AUC and average precision see, and which groups each has repaired first.",
+        (papers.MCDERMOTT,),
+        (
+            "metabalance.judge.mistakes:atomic_mistakes", "metabalance.judge.subpopulations:subpopulation_bias",
+            "metabalance.judge.swaps:fix_mistakes", "metabalance.judge.which_metric:which_metric",
+        ),
+    ),
+    Method(
+        "noisy_metrics", "judge",
+        "How annotation errors move each metric, and the true value from labels with errors at known rates.",
+        (papers.KULATILLEKE, papers.MENON_NOISE, papers.NATARAJAN),
+        (
+            "metabalance.judge.label_noise:label_errors", "metabalance.judge.noise_correction:corrected_metric",
+            "metabalance.judge.noisy_choice:lexicographic_best",
+        ),
+    ),
+    Method(
+        "metric_against_prior", "judge",
+        "A metric as the test data would give it if the classes had other shares, with intervals.",
+        (papers.ELKAN, papers.MCDERMOTT), ("metabalance.judge.against_prior:metric_against_prior",),
+    ),
 )
 # fmt: on

@@ -358,6 +358,25 @@ JIANG = Paper(
     ("Shenwang Jiang", "Jianan Li", "Ying Wang", "Bo Huang", "Zhang Zhang", "Tingfa Xu"), 2022,
     "AAAI Conference on Artificial Intelligence", volume="36", arxiv="2201.00849",
 )
+MCDERMOTT = Paper(
+    "mcdermott2024closer", "A Closer Look at AUROC and AUPRC under Class Imbalance",
+    ("Matthew B. A. McDermott", "Lasse Hyldig Hansen", "Haoran Zhang", "Giovanni Angelotti", "Jack Gallifant"),
+    2024, NEURIPS, volume="37", arxiv="2401.06091",
+)
+KULATILLEKE = Paper(
+    "kulatilleke2022empirical",
+    "Empirical Study of Machine Learning Classifier Evaluation Metrics Behavior in Massively Imbalanced and Noisy Data",
+    ("Gayan K. Kulatilleke", "Sugandika Samarakoon"), 2022, "arXiv preprint", "misc", arxiv="2208.11904",
+)
+MENON_NOISE = Paper(
+    "menon2015learning", "Learning from Corrupted Binary Labels via Class-Probability Estimation",
+    ("Aditya Krishna Menon", "Brendan van Rooyen", "Cheng Soon Ong", "Robert C. Williamson"), 2015, ICML,
+    pages="125-134",
+)
+NATARAJAN = Paper(
+    "natarajan2013learning", "Learning with Noisy Labels",
+    ("Nagarajan Natarajan", "Inderjit S. Dhillon", "Pradeep Ravikumar", "Ambuj Tewari"), 2013, NEURIPS, volume="26",
+)
 # fmt: on
 
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from metabalance.adjust.calibrate import Calibrator
+from metabalance.adjust.base import Calibration
+from metabalance.adjust.calibrations import get_calibration
+from metabalance.adjust.choose import choose_decision
+from metabalance.adjust.decision import Decision
 from metabalance.adjust.prior import shift_log_prior
-from metabalance.adjust.threshold import Decision, choose_decision
 from metabalance.judge.metrics import get_metric
 from metabalance.study.candidates import BASELINES, SETTINGS, Candidate
 
@@ -24,7 +26,7 @@ class Settings:
         cost: Cost matrix ``(C, C)``, rows true, columns predicted; or None.
         positive: Index of the positive class.
         min_positives: Below this many validation rows of a class, nothing is stopped early or tuned by it.
-        calibrate: Mode of the :class:`~metabalance.adjust.Calibrator`.
+        calibrate: Name of the calibration, see :func:`~metabalance.adjust.get_calibration`.
         prior: Class shares ``(C,)`` where the model will work, if they differ from the data's: probabilities,
             calibration and decisions are made for these.
         network: Settings of every network (``epochs``, ``hidden``, ``lr``, ...).
@@ -61,7 +63,7 @@ class Fitted:
     candidate: Candidate
     options: dict[str, Any]
     model: Any
-    calibrator: Calibrator
+    calibrator: Calibration
     decisions: dict[str, Decision]
     validation: dict[str, float]
     seconds: float
@@ -130,7 +132,7 @@ def fit_candidate(
         scores = shift_log(scores, source, goal)
         share = np.bincount(y_val, minlength=num_classes) / len(y_val)
         weight = (goal / np.maximum(share, 1e-12))[y_val]
-    calibrator = Calibrator(settings.calibrate).fit(scores, y_val, sample_weight=weight)
+    calibrator = get_calibration(settings.calibrate).fit(scores, y_val, sample_weight=weight)
     probabilities = calibrator(scores)
     decisions = {
         objective: choose_decision(

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from metabalance.adjust.calibrate import Calibrator
+from metabalance.adjust.base import Calibration
+from metabalance.adjust.calibrations import read_calibration
+from metabalance.adjust.decision import Decision
 from metabalance.adjust.prior import shift_prior
-from metabalance.adjust.threshold import Decision
 from metabalance.data.errors import DataError
 from metabalance.data.pixels import ImagePreprocessor
 from metabalance.data.preprocess import TablePreprocessor
@@ -45,7 +46,8 @@ class Network:
             parts = rows.split(
                 65_536 if rows.dim() == 2 else max(1, VALUES_AT_ONCE // max(rows[:1].numel(), 1))
             )
-            logits = torch.cat([self.module(part) for part in parts]).double()
+            device = next(self.module.parameters()).device
+            logits = torch.cat([self.module(part.to(device)) for part in parts]).double().cpu()
         return shift_prior(torch.softmax(logits, dim=1).numpy(), self.training_prior, self.source_prior)
 
 
@@ -69,7 +71,7 @@ class TrainedModel:
     prior: np.ndarray
     preprocessor: TablePreprocessor | ImagePreprocessor
     model: Any
-    calibrator: Calibrator
+    calibrator: Calibration
     decision: Decision
     record: dict[str, Any]
 
@@ -182,7 +184,7 @@ class TrainedModel:
                 np.asarray(manifest["prior"]),
                 _preprocessor(manifest, files),
                 model,
-                Calibrator.from_dict(manifest["calibrator"]),
+                read_calibration(manifest["calibrator"]),
                 Decision.from_dict(manifest["decision"]),
                 manifest,
             )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from metabalance import __version__
-from metabalance.adjust.threshold import Decision
+from metabalance.adjust.decision import Decision
 from metabalance.judge.intervals import corrected_resampled_interval
 from metabalance.judge.metrics import get_metric
 from metabalance.judge.paired import holm, paired_difference

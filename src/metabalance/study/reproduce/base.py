@@ -5,12 +5,25 @@ of the arms' figures, computed seed by seed (one seed means the same rows and th
 arm), and the claim says that it lies above a margin.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
-__all__ = ["Arm", "Claim", "Contrast", "Data", "Fit", "Published", "Setup", "Training", "equal", "greater"]
+__all__ = [
+    "Arm",
+    "Claim",
+    "Contrast",
+    "Data",
+    "Experiment",
+    "Fit",
+    "Published",
+    "Setup",
+    "Training",
+    "equal",
+    "greater",
+]
 
 STATUS = ("confirmed", "secondary", "unconfirmed")
 
@@ -203,6 +216,54 @@ class Claim:
     def arms_of(self, condition: str) -> dict[str, Arm]:
         """The arms that run under a condition, by name."""
         return {name: self.arms[name] for name in self.only.get(condition, tuple(self.arms))}
+
+    def value(self, record: Mapping[str, Any], metric: str, arm: str) -> float:
+        """A figure of one fit of an arm."""
+        return float(record[self.arms[arm].after][metric])
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A published statement about measures rather than methods: one function measures all arms for a seed.
+
+    Args:
+        name: On the command line.
+        paper: The method's name in the method table, for the citation.
+        statement: What the paper claims.
+        published: Its figures.
+        arms: What is compared, by name, in words.
+        conditions: What it is compared on, by name, in words.
+        measure: ``(condition, seed, folder of data or None) -> {arm: {metric: value}}``; it can be run on a worker.
+        contrasts: What has to hold.
+        shown: Metrics of the table.
+        needs: The file, below the folder of data, of the conditions that need one.
+        fallback: Conditions on data that ship with scikit-learn, in place of those whose file is not there.
+        seeds: By default.
+        notes: What else a reader should know, a sentence each.
+    """
+
+    name: str
+    paper: str
+    statement: str
+    published: Published
+    arms: Mapping[str, str]
+    conditions: Mapping[str, str]
+    measure: Callable[[str, int, Path | None], Mapping[str, Mapping[str, float]]]
+    contrasts: tuple[Contrast, ...]
+    shown: tuple[str, ...]
+    needs: Mapping[str, str] = field(default_factory=dict)
+    fallback: Mapping[str, str] = field(default_factory=dict)
+    seeds: int = 10
+    notes: tuple[str, ...] = ()
+
+    def arms_of(self, condition: str) -> Mapping[str, str]:
+        """All of them, under every condition."""
+        return self.arms
+
+    def value(self, record: Mapping[str, Any], metric: str, arm: str) -> float:
+        """A figure of one seed; NaN where there is none."""
+        found = record[metric]
+        return float("nan") if found is None else float(found)
 
 
 @dataclass(frozen=True)

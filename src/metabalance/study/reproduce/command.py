@@ -9,8 +9,9 @@ from rich.markup import escape
 
 from metabalance.data.errors import DataError
 from metabalance.methods import get_method, nearest
-from metabalance.study.reproduce.base import Claim
-from metabalance.study.reproduce.claims import CLAIMS
+from metabalance.study.reproduce.base import Claim, Experiment
+from metabalance.study.reproduce.claims import CLAIMS, EXPERIMENTS
+from metabalance.study.reproduce.experiment import file_of
 from metabalance.study.reproduce.images import is_there
 from metabalance.study.workers import default_workers
 
@@ -28,7 +29,7 @@ def reproduce_command(
     if name is None:
         list_claims(console, folder)
         return
-    chosen = list(CLAIMS.values()) if name == ALL else [find(name)]
+    chosen = list(every().values()) if name == ALL else [find(name)]
     failed = []
     for claim in chosen:
         try:
@@ -44,13 +45,19 @@ def reproduce_command(
         )
 
 
-def find(name: str) -> Claim:
+def every() -> dict[str, Claim | Experiment]:
+    """All claims by name: those that train, and those about measures."""
+    return {**CLAIMS, **EXPERIMENTS}
+
+
+def find(name: str) -> Claim | Experiment:
     """The claim of that name."""
-    if name not in CLAIMS:
-        near = nearest(name, CLAIMS)
+    claims = every()
+    if name not in claims:
+        near = nearest(name, claims)
         hint = f"did you mean {' or '.join(near)}?" if near else "`metabalance reproduce` lists them all"
         raise DataError(f"the claim {name!r} is unknown; {hint}")
-    return CLAIMS[name]
+    return claims[name]
 
 
 def list_claims(console: Console, folder: Path | None) -> None:
@@ -60,25 +67,32 @@ def list_claims(console: Console, folder: Path | None) -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("claim", "paper", "what the paper says", "figures", "runs on"):
         table.add_column(column, overflow="fold")
-    for claim in CLAIMS.values():
-        wanted = list(dict.fromkeys(s.data.images for s in claim.small.values()))
-        ready = all(is_there(images, folder) for images in wanted)
-        where = (
-            ", ".join(wanted) if ready else "digits" if claim.fallback else f"{', '.join(wanted)} (not there)"
-        )
+    for claim in every().values():
         table.add_row(
             claim.name,
             get_method(claim.paper).papers[0].short,
             claim.statement,
             claim.published.status,
-            where,
+            where_it_runs(claim, folder),
         )
     console.print(table)
 
 
+def where_it_runs(claim: Claim | Experiment, folder: Path | None) -> str:
+    """The data that a claim would run on here."""
+    if isinstance(claim, Experiment):
+        lacking = [c for c in claim.needs if file_of(claim, c, folder) is None]
+        kept = [c for c in claim.conditions if c not in lacking]
+        return ", ".join([*kept, *(claim.fallback if lacking else ())])
+    wanted = list(dict.fromkeys(s.data.images for s in claim.small.values()))
+    if all(is_there(images, folder) for images in wanted):
+        return ", ".join(wanted)
+    return "digits" if claim.fallback else f"{', '.join(wanted)} (not there)"
+
+
 def run_one(
     console: Console,
-    claim: Claim,
+    claim: Claim | Experiment,
     folder: Path | None,
     full: bool,
     seeds: int | None,
@@ -89,6 +103,7 @@ def run_one(
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
+    from metabalance.study.reproduce.experiment import run_experiment
     from metabalance.study.reproduce.page import show
     from metabalance.study.reproduce.run import Progress, reproduce
 
@@ -108,15 +123,18 @@ def run_one(
             if p.status == "stored" and p.done:
                 console.print(f"{p.done} of {p.total} fits were finished before.", highlight=False)
 
-        result = reproduce(
-            claim,
-            out,
-            data=folder,
-            full=full,
-            seeds=seeds,
-            workers=workers or default_workers(),
-            report=report,
-        )
+        if isinstance(claim, Experiment):
+            result = run_experiment(claim, out, data=folder, seeds=seeds, full=full, report=report)
+        else:
+            result = reproduce(
+                claim,
+                out,
+                data=folder,
+                full=full,
+                seeds=seeds,
+                workers=workers or default_workers(),
+                report=report,
+            )
     show(console, result)
     console.print(
         f"\nWritten: {escape(str(out / claim.name))}{'-full' if full else ''}.json and .md",

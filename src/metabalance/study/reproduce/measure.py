@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from metabalance.estimator import MetaBalanceClassifier
-from metabalance.judge.metrics import METRICS, recall_per_class
+from metabalance.judge import METRICS, recall_per_class
 from metabalance.networks import ConvNet
 from metabalance.study.reproduce.base import Fit
 from metabalance.study.reproduce.images import Split, count_groups, make_split
@@ -29,7 +29,7 @@ def run_fit(fit: Fit, data: Path | None) -> dict[str, Any]:
 
     Returns:
         ``raw`` and ``thresholding``, dictionaries of figures on the test images; ``validation``, the balanced
-        accuracy there; ``counts`` ``(C,)``; ``seconds``.
+        accuracy there; ``counts`` ``(C,)``; ``seconds`` of training, and the ``device`` that they were taken on.
     """
     split = make_split(fit.setup.data, fit.seed, data)
     started = time.monotonic()
@@ -44,11 +44,18 @@ def run_fit(fit: Fit, data: Path | None) -> dict[str, Any]:
         "validation": METRICS["balanced_accuracy"](_scores(model, split.validation[0]), split.validation[1]),
         "counts": split.counts.tolist(),
         "seconds": seconds,
+        "device": _device(model),
         "notes": list(model.notes_),
     }
     if fit.setup.attack:
         record["raw"] |= _robust(model, X, y, split.counts, fit.setup.attack)
     return record
+
+
+def _device(model: MetaBalanceClassifier) -> str:
+    # A trained network is kept on the CPU, wherever it was trained.
+    there = torch.cuda.is_available() and model.device != "cpu"
+    return torch.cuda.get_device_name() if there else "cpu"
 
 
 def figures(scores: np.ndarray, target: np.ndarray, counts: np.ndarray) -> dict[str, Any]:

@@ -21,6 +21,12 @@ TITLES = {
     "worst": "worst class",
     "robust": "robust balanced accuracy",
     "robust_few": "robust, few",
+    "agreement": "Kendall's tau with the true order",
+    "excess_cost": "cost above the least",
+    "alarms": "false alarms per find",
+    "gap_change": "change of the gap",
+    "frequent_change": "change of ROC AUC, frequent group",
+    "rare_change": "change of ROC AUC, rare group",
 }
 
 
@@ -44,6 +50,8 @@ def describe(condition: dict[str, Any]) -> str:
 
     The counts are those of the first seed.
     """
+    if "text" in condition:
+        return condition["text"].removesuffix(".")
     d, t = condition["data"], condition["training"]
     rows = "all test images" if d["test"] is None else f"{d['test']} test images per class"
     counts = ", ".join(map(str, sorted(condition["counts"], reverse=True)))
@@ -115,7 +123,7 @@ def show(console: Any, result: dict[str, Any]) -> None:
         f"Published  {published['figures']} Set-up: {published['setup']} [{published['status']}; {published['source']}]"
     )
     if result["fallback"]:
-        print_("Note       the images are not there; digits that ship with scikit-learn stand in.")
+        print_("Note       the data are not there; what ships with scikit-learn stands in.")
     for name, setup in result["conditions"].items():
         print_(f"Here       {name}: {describe(setup)}; {result['seeds']} seeds")
     table = Table(box=None, pad_edge=False)

@@ -15,10 +15,10 @@ from typing import Any
 
 from metabalance import __version__
 from metabalance.data.errors import DataError
-from metabalance.study.reproduce.base import Claim, Fit, Setup, fits_of
+from metabalance.study.reproduce.base import Claim, Experiment, Fit, Setup, fits_of
 from metabalance.study.reproduce.images import is_there, open_source
 from metabalance.study.reproduce.measure import run_fit
-from metabalance.study.reproduce.verdict import choose, interval, judge, overall, value
+from metabalance.study.reproduce.verdict import choose, interval, judge, overall
 from metabalance.study.store import RunStore, locked, write_atomically
 from metabalance.study.workers import Outcome, Task, run_tasks, sentence
 
@@ -208,8 +208,6 @@ def reproduce(
     Raises:
         DataError: Images are missing, the folder holds something else, or a fit failed.
     """
-    from metabalance.study.reproduce.page import as_markdown
-
     conditions, fallback = conditions_of(claim, data, full)
     seeds = claim.seeds if seeds is None else seeds
     fits = needed(claim, conditions, seeds)
@@ -224,10 +222,16 @@ def reproduce(
             f"{claim.name} cannot be judged, since {len(failed)} of its {len(fits)} fits failed: {next(iter(failed.values()))}"
         )
     result = summarise(claim, conditions, store, seeds) | {"full": full, "fallback": fallback}
-    suffix = "-full" if full else ""
-    write_atomically(out / f"{claim.name}{suffix}.json", json.dumps(_plain(result), indent=1).encode())
-    write_atomically(out / f"{claim.name}{suffix}.md", as_markdown(result).encode())
+    write_result(out / f"{claim.name}{'-full' if full else ''}", result)
     return result
+
+
+def write_result(stem: Path, result: dict[str, Any]) -> None:
+    """Writes a result for machines and for people."""
+    from metabalance.study.reproduce.page import as_markdown
+
+    write_atomically(stem.with_name(f"{stem.name}.json"), json.dumps(plain(result), indent=1).encode())
+    write_atomically(stem.with_name(f"{stem.name}.md"), as_markdown(result).encode())
 
 
 def summarise(claim: Claim, conditions: Mapping[str, Setup], store: FitStore, seeds: int) -> dict[str, Any]:
@@ -240,6 +244,20 @@ def summarise(claim: Claim, conditions: Mapping[str, Setup], store: FitStore, se
                 found = [store.load(fit) for fit in fits_of(arm, setup, seed)]
                 rows.append(choose([r for r in found if r is not None]))
             records[condition, name] = rows
+    told = {
+        name: asdict(setup) | {"counts": records[name, next(iter(claim.arms_of(name)))][0]["counts"]}
+        for name, setup in conditions.items()
+    }
+    return result_of(claim, records, told, seeds)
+
+
+def result_of(
+    claim: Claim | Experiment,
+    records: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]],
+    conditions: Mapping[str, Mapping[str, Any]],
+    seeds: int,
+) -> dict[str, Any]:
+    """Table, contrasts and verdict of what was recorded by condition and arm, one record a seed."""
     judgements = judge(claim, records, list(conditions))
     parts = {
         part: overall([j for j in judgements if j.contrast.part == part])
@@ -251,7 +269,7 @@ def summarise(claim: Claim, conditions: Mapping[str, Setup], store: FitStore, se
             "condition": condition,
             "arm": name,
             "seconds": sum(r["seconds"] for r in rows) / len(rows),
-            **{m: asdict(interval([value(r, m, claim.arms[name]) for r in rows])) for m in claim.shown},
+            **{m: asdict(interval([claim.value(r, m, name) for r in rows])) for m in claim.shown},
         }
         for (condition, name), rows in records.items()
     ]
@@ -261,10 +279,7 @@ def summarise(claim: Claim, conditions: Mapping[str, Setup], store: FitStore, se
         "paper": claim.paper,
         "statement": claim.statement,
         "published": asdict(claim.published),
-        "conditions": {
-            name: asdict(setup) | {"counts": records[name, next(iter(claim.arms_of(name)))][0]["counts"]}
-            for name, setup in conditions.items()
-        },
+        "conditions": dict(conditions),
         "seeds": seeds,
         "shown": list(claim.shown),
         "table": table,
@@ -288,10 +303,10 @@ def summarise(claim: Claim, conditions: Mapping[str, Setup], store: FitStore, se
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The same with None for NaN, which JSON has not."""
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
+        return {k: plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metabalance.judge.intervals import Interval, corrected_resampled_interval
-from metabalance.study.reproduce.base import Arm, Claim, Contrast
+from metabalance.study.reproduce.base import Claim, Contrast, Experiment
 
 __all__ = ["HELD", "NOT_HELD", "UNCLEAR", "Judgement", "choose", "judge", "overall"]
 
@@ -53,12 +53,7 @@ def interval(values: ArrayLike) -> Interval:
     return corrected_resampled_interval(values, NO_OVERLAP)
 
 
-def value(record: Record, metric: str, arm: Arm) -> float:
-    """A figure of one fit."""
-    return float(record[arm.after][metric])
-
-
-def judge(claim: Claim, records: Records, conditions: Sequence[str]) -> list[Judgement]:
+def judge(claim: Claim | Experiment, records: Records, conditions: Sequence[str]) -> list[Judgement]:
     """Every contrast of a claim that can be judged under these conditions; one on ``"*"`` under each of them."""
     found = []
     for contrast in claim.contrasts:
@@ -68,7 +63,7 @@ def judge(claim: Claim, records: Records, conditions: Sequence[str]) -> list[Jud
             total = np.zeros(0)
             for place, arm, coefficient in contrast.terms:
                 rows = records[condition if place == "*" else place, arm]
-                values = np.array([value(r, contrast.metric, claim.arms[arm]) for r in rows])
+                values = np.array([claim.value(r, contrast.metric, arm) for r in rows])
                 total = coefficient * values + (total if len(total) else 0.0)
             gap = interval(total)
             found.append(Judgement(contrast, condition, gap, verdict(gap, contrast)))

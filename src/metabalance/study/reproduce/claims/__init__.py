@@ -1,8 +1,9 @@
 """The claims that can be run, a file each; the order is that of the listing."""
 
-from metabalance.study.reproduce.base import Claim
+from metabalance.study.reproduce.base import Claim, Experiment
 from metabalance.study.reproduce.claims import (
     arb,
+    auroc_auprc,
     balanced_softmax,
     cdb,
     class_balanced,
@@ -19,6 +20,7 @@ from metabalance.study.reproduce.claims import (
     m2m,
     meta_weight_net,
     metabalance,
+    noisy_metrics,
     ot,
     remix,
     sam_a,
@@ -29,7 +31,7 @@ from metabalance.study.reproduce.claims import (
     value_of_labels,
 )
 
-__all__ = ["CLAIMS"]
+__all__ = ["CLAIMS", "EXPERIMENTS"]
 
 _MODULES = (
     metabalance,
@@ -60,3 +62,6 @@ _MODULES = (
 )
 
 CLAIMS: dict[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _MODULES}
+EXPERIMENTS: dict[str, Experiment] = {
+    module.EXPERIMENT.name: module.EXPERIMENT for module in (auroc_auprc, noisy_metrics)
+}

@@ -1,0 +1,295 @@
+"""Times and groups: declared ones and what they mean for folds, and columns that look like one but were not declared.
+
+Shuffled folds over what is ordered or grouped are the commonest reason why a result does not hold in use (Kapoor &
+Narayanan, Patterns 2023).
+"""
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import chi2
+
+from metabalance.data.dates import date_format
+from metabalance.data.tables import is_text
+from metabalance.study.audit.classes import percent
+from metabalance.study.audit.parts import Part, listed
+from metabalance.study.audit.subject import Plan, Subject
+
+__all__ = ["check_groups", "check_time", "drift"]
+
+SPANS, LEVEL, MATERIAL = 10, 0.01, 1.5
+FEW_GROUPS = 10
+DISTINCT = 20
+TIME_NAME = re.compile(
+    r"(?:^|[\W_])(?:time|timestamp|datetime|date|dt|ts|epoch|year|month|yyyymm(?:dd)?)(?:$|[\W_])",
+    re.IGNORECASE,
+)
+BIRTH = re.compile(r"birth|dob", re.IGNORECASE)
+GROUP_NAME = re.compile(
+    r"(?:^|[\W_])(?:id|uuid|guid|customer|client|patient|user|account|subject|person|member|household|session|device|card|"
+    r"merchant|lesion|visit|number|no|nr)(?:$|[\W_])|[a-z]Id$|ID$",
+    re.IGNORECASE,
+)  # fmt: skip
+CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+CODE = re.compile(
+    r"[A-Za-z]{0,6}[-_#/:.]?\d{2,}(?:[-_/:.]\w+)*|\{?[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\}?"
+)
+
+
+def drift(y: np.ndarray, order: np.ndarray, classes: int) -> list[dict[str, Any]]:
+    """Whether the share of each class changes along an order.
+
+    Rows are cut into ten spans of about equally many, rows of one moment staying together.
+
+    Args:
+        y: Class indices ``(N,)``.
+        order: Sortable numbers ``(N,)``.
+        classes: C.
+
+    Returns:
+        For each class: ``shares`` in the spans, ``p`` of a chi-square test (Bonferroni-corrected over the classes), and
+        whether it is ``material``: p below 0.01 and a half more or less between two spans.
+
+    >>> drift(np.repeat([0, 1], 500), np.arange(1000), 2)[1]["material"]
+    True
+    """
+    ranks = pd.Series(order).rank(method="average").to_numpy()
+    span = np.minimum((ranks - 0.5) * SPANS / len(y), SPANS - 1).astype(int)
+    table = np.zeros((SPANS, classes))
+    np.add.at(table, (span, y), 1)
+    table = table[table.sum(axis=1) > 0]
+    size, total = table.sum(axis=1), table.sum(axis=0)
+    out = []
+    for c in range(classes):
+        shares, overall = table[:, c] / size, total[c] / len(y)
+        if 0 < overall < 1 and len(size) > 1:
+            statistic = float((size * (shares - overall) ** 2).sum() / (overall * (1 - overall)))
+            p = min(float(chi2.sf(statistic, len(size) - 1)) * (classes if classes > 2 else 1), 1.0)
+        else:
+            p = 1.0
+        # Few rows of a class are spread unevenly by luck: five in the mean span, or the test is not believed.
+        enough = total[c] / len(size) >= 5 and (len(y) - total[c]) / len(size) >= 5
+        far = shares.max() >= MATERIAL * shares.min()
+        out.append({"shares": shares.tolist(), "p": p, "material": bool(p < LEVEL and far and enough)})
+    return out
+
+
+def check_time(subject: Subject, plan: Plan) -> Part:
+    """MB025, MB027 and MB034."""
+    part = Part(facts={"time": None})
+    size, c = len(subject.counts), subject.target.positive
+    if subject.time is not None:
+        lines = drift(subject.y, subject.time, size)
+        part.facts["time"] = {
+            "declared": subject.time_name, "moments": len(np.unique(subject.time)), "shares_of_positive": lines[c]["shares"],
+            "p": lines[c]["p"], "drifts": lines[c]["material"],
+        }  # fmt: skip
+        part.skipped |= {"MB025": "a time is declared", "MB034": "a time is declared"}
+        if lines[c]["material"]:
+            part.found("MB027", "warning", f"along {subject.time_name!r} {_moves(subject, lines[c]['shares'])}",
+                       columns=(str(subject.time_name),), classes=(subject.target.classes[c],))  # fmt: skip
+        return part
+    candidates = {} if subject.images is not None else _times(subject)
+    told = []
+    for name, (values, kind) in candidates.items():
+        line = drift(subject.y, values, size)[c]
+        told.append(
+            {"column": name, "kind": kind, "drifts": line["material"], "shares_of_positive": line["shares"]}
+        )
+    part.facts["time"] = {"declared": None, "candidates": told}
+    part.skipped["MB027"] = "no time is declared"
+    if told:
+        drifting = [t for t in told if t["drifts"]]
+        message = (
+            f"{listed([repr(t['column']) for t in told])} "
+            f"{'looks like a time and was' if len(told) == 1 else 'look like times and were'} not declared; "
+            "shuffled folds would train on the future and test on the past"
+        )
+        if drifting:
+            message += (
+                f"; along {drifting[0]['column']!r} {_moves(subject, drifting[0]['shares_of_positive'])}"
+            )
+        sure = drifting or any(t["kind"] == "dates" for t in told)
+        part.found("MB025", "warning" if sure else "info", message, columns=tuple(t["column"] for t in told))
+    _order(subject, told, part)
+    return part
+
+
+def _order(subject: Subject, told: list, part: Part) -> None:
+    if subject.images is not None:
+        part.skipped["MB034"] = "images are read class by class"
+        return
+    lines = drift(subject.y, np.arange(len(subject.y)), len(subject.counts))
+    c = subject.target.positive
+    if not lines[c]["material"]:
+        c = min(range(len(lines)), key=lambda k: (not lines[k]["material"], lines[k]["p"]))
+    part.facts["time"]["order_tells"] = lines[c]["material"]
+    if lines[c]["material"]:
+        if (np.diff(subject.y) != 0).sum() == len(subject.counts) - 1:
+            message = "the rows are sorted by class, so that their order tells nothing else"
+        else:
+            shares = lines[c]["shares"]
+            message = (
+                f"down the file the share of class {subject.label(c)} changes, from {percent(min(shares))} to "
+                f"{percent(max(shares))} in tenths of it: is the order a time, or were sources stacked?"
+            )
+        part.found("MB034", "info", message, classes=(subject.target.classes[c],))
+
+
+def _moves(subject: Subject, shares: list[float]) -> str:
+    """The course of a share in words."""
+    name = subject.label(subject.target.positive)
+    return (
+        f"the share of class {name} goes from {percent(shares[0])} in the first tenth to {percent(shares[-1])} in the "
+        f"last (lowest {percent(min(shares))}, highest {percent(max(shares))})"
+    )
+
+
+def _times(subject: Subject) -> dict[str, tuple[np.ndarray, str]]:
+    """Columns that look like times, as sortable numbers without gaps, and why."""
+    found = {}
+    for name, column in subject.frame.items():
+        if column.isna().any() or BIRTH.search(str(name)):
+            continue
+        spelled = CAMEL.sub("_", str(name))
+        if pd.api.types.is_datetime64_any_dtype(column.dtype):
+            if column.nunique() > 1:
+                found[str(name)] = (column.astype("int64").to_numpy(), "dates")
+        elif is_text(column.dtype):
+            form = date_format(column)
+            if form is not None and column.nunique() > 2:
+                found[str(name)] = (
+                    pd.to_datetime(column, format=form, utc=True).astype("int64").to_numpy(),
+                    "dates",
+                )
+        elif pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
+            values = column.to_numpy(dtype=float)
+            if not np.isfinite(values).all():
+                continue
+            distinct = len(np.unique(values))
+            rising = bool((np.diff(values) >= 0).all())
+            if (rising and distinct >= DISTINCT and not _rises_by_sorting(values, subject)) or (
+                TIME_NAME.search(spelled) and distinct > 2 and (rising or _calendar(values))
+            ):
+                found[str(name)] = (values, "in order" if rising else "by its name")
+    return found
+
+
+def _rises_by_sorting(values: np.ndarray, subject: Subject) -> bool:
+    """Whether a column rises only since the rows were sorted by class, or numbers the rows."""
+    step = np.diff(values)
+    return bool((np.diff(subject.y) != 0).sum() == len(subject.counts) - 1 or (step == step[0]).all())
+
+
+def _calendar(values: np.ndarray) -> bool:
+    """Years, YYYYMM, YYYYMMDD, or seconds since 1970."""
+    low, high = values.min(), values.max()
+    whole = bool((values == np.floor(values)).all())
+    return whole and any(
+        a <= low and high <= b
+        for a, b in ((1900, 2100), (190_001, 210_012), (19_000_101, 21_001_231), (3e8, 4.2e9), (3e11, 4.2e12))
+    )
+
+
+def check_groups(subject: Subject, plan: Plan) -> Part:
+    """MB026 and MB028."""
+    part = Part(facts={"groups": None})
+    if subject.groups is not None:
+        part.skipped["MB026"] = "groups are declared"
+        _declared(subject, part)
+        return part
+    part.skipped["MB028"] = "no groups are declared"
+    if subject.images is not None:
+        part.skipped["MB026"] = "a table is needed"
+        return part
+    told = [
+        {"column": str(name)} | _grouping(pd.factorize(column, use_na_sentinel=False)[0], subject)
+        for name, column in subject.useful.items()
+        if _looks_like_a_group(str(name), column, subject)
+    ]
+    part.facts["groups"] = {"declared": None, "candidates": told}
+    if told:
+        named = listed(
+            [
+                f"{t['column']!r} ({t['groups']:,} values, {percent(t['rows_sharing'])} of the rows share theirs)"
+                for t in told
+            ]
+        )
+        alike = max(told, key=lambda t: t["alike"] - t["alike_by_chance"])
+        message = (
+            f"{named} {'looks' if len(told) == 1 else 'look'} like "
+            f"{'a customer, a patient or the like' if len(told) == 1 else 'customers, patients or the like'} and "
+            f"{'was' if len(told) == 1 else 'were'} not declared; shuffled folds would put one on both sides"
+        )
+        if alike["alike"] > alike["alike_by_chance"] + 0.05:
+            message += (
+                f"; rows that share {alike['column']!r} are of one class in {percent(alike['alike'])} of pairs, by chance in "
+                f"{percent(alike['alike_by_chance'])}"
+            )
+        part.found("MB026", "warning", message, columns=tuple(t["column"] for t in told))
+    return part
+
+
+def _declared(subject: Subject, part: Part) -> None:
+    assert subject.groups is not None
+    facts = _grouping(subject.groups, subject)
+    size = len(subject.counts)
+    table = np.zeros((int(subject.groups.max()) + 1, size), dtype=np.int64)
+    np.add.at(table, (subject.groups, subject.y), 1)
+    in_groups, largest = (table > 0).sum(axis=0), table.max(axis=0) / np.maximum(subject.counts, 1)
+    part.facts["groups"] = {"declared": subject.groups_name, **facts,
+                            "groups_of_class": {str(c): int(n) for c, n in zip(subject.target.classes, in_groups)}}  # fmt: skip
+    few = [c for c in range(size) if in_groups[c] < FEW_GROUPS]
+    heavy = [c for c in range(size) if largest[c] > 0.5 and c not in few]
+    if few:
+        named = listed([f"{subject.label(c)} ({subject.counts[c]:,} rows in {in_groups[c]})" for c in few])
+        part.found("MB028", "warning", f"few groups of {subject.groups_name!r} hold {named}: count these, not rows",
+                   classes=tuple(subject.target.classes[c] for c in few))  # fmt: skip
+    elif heavy:
+        named = listed([f"{subject.label(c)} ({percent(largest[c])})" for c in heavy])
+        part.found("MB028", "warning", f"one group of {subject.groups_name!r} holds most of {named}",
+                   classes=tuple(subject.target.classes[c] for c in heavy))  # fmt: skip
+    elif facts["rows_sharing"] > 0.1 and facts["alike"] > 0.5 * (1 + facts["alike_by_chance"]):
+        message = (
+            f"rows of one group of {subject.groups_name!r} are of one class in {percent(facts['alike'])} of pairs (by chance "
+            f"in {percent(facts['alike_by_chance'])}): {facts['groups']:,} groups say less than {len(subject.y):,} rows promise"
+        )
+        part.found("MB028", "info", message)
+
+
+def _grouping(codes: np.ndarray, subject: Subject) -> dict[str, Any]:
+    sizes = np.bincount(codes)
+    cells = np.unique(codes.astype(np.int64) * len(subject.counts) + subject.y, return_counts=True)[1].astype(
+        float
+    )
+    pairs, same = float((sizes * (sizes - 1.0)).sum()), float((cells * (cells - 1)).sum())
+    share = subject.counts / subject.counts.sum()
+    return {
+        "groups": int((sizes > 0).sum()), "largest": int(sizes.max()),
+        "rows_sharing": float(sizes[sizes > 1].sum() / len(codes)),
+        "alike": same / pairs if pairs else float("nan"), "alike_by_chance": float((share**2).sum()),
+    }  # fmt: skip
+
+
+def _looks_like_a_group(name: str, column: pd.Series, subject: Subject) -> bool:
+    if pd.api.types.is_float_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
+        return False
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return False
+    values = column.dropna()
+    distinct = values.nunique()
+    # Few values are categories, as many as rows would be a row number.
+    if not max(DISTINCT, len(subject.counts)) <= distinct < 0.95 * len(column):
+        return False
+    text = is_text(column.dtype) or isinstance(column.dtype, pd.CategoricalDtype)
+    if text:
+        head = values.astype(str).drop_duplicates().head(200)
+        if head.str.split().str.len().median() > 2 or date_format(values.astype(object)) is not None:
+            return False
+        return bool(head.map(lambda v: CODE.fullmatch(v.strip()) is not None).mean() > 0.9) or bool(
+            GROUP_NAME.search(CAMEL.sub("_", name))
+        )
+    # Numbers of a few rows each; "number of rooms" has many rows a value.
+    return bool(GROUP_NAME.search(CAMEL.sub("_", name))) and distinct > len(column) / 200

@@ -1,0 +1,309 @@
+"""What is audited: rows, classes, groups and times, taken as they are where a study would refuse them."""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metabalance.data.checks import check_images, check_table
+from metabalance.data.errors import DataError
+from metabalance.data.findings import Finding
+from metabalance.data.images import Images
+from metabalance.data.tables import is_text, resolve_column, to_pandas
+from metabalance.data.target import Target, encode_target
+
+__all__ = ["Plan", "Subject", "image_subject", "table_subject"]
+
+SIDE = 14  # images are looked at in this many blocks a side, at most
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is going to be done with the data.
+
+    Args:
+        folds: Of the cross-validation.
+        metric: The metric that will decide.
+        half_width: Wanted for its 95 % interval.
+        seed: Everything random follows from it.
+        model_rows: At most so many rows for the checks that fit a model or look for neighbours.
+    """
+
+    folds: int = 5
+    metric: str = "average_precision"
+    half_width: float = 0.05
+    seed: int = 0
+    model_rows: int = 20_000
+
+    level = 0.95
+
+    def checked(self) -> "Plan":
+        """The plan with the metric's own name.
+
+        Raises:
+            DataError: A setting is out of range, or the metric unknown.
+        """
+        from metabalance.judge.metrics import get_metric
+
+        if self.folds < 2:
+            raise DataError(f"folds must be at least 2, but {self.folds} was given")
+        if not 0 < self.half_width < 0.5:
+            raise DataError(
+                f"half_width must lie between 0 and 0.5, but {self.half_width:g} was given; try 0.05"
+            )
+        if self.model_rows < 100:
+            raise DataError(f"model_rows must be at least 100, but {self.model_rows} was given; try 20000")
+        if self.metric == "expected_cost":
+            return self
+        try:
+            return replace(self, metric=get_metric(self.metric).name)
+        except ValueError as error:
+            raise DataError(str(error.args[0])) from error
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """Labelled rows.
+
+    Args:
+        name: For titles.
+        target: Encoded classes; unlike elsewhere, a class may have a single row.
+        target_name: What the classes are called.
+        frame: The whole features ``(N, D)`` of a table, or None.
+        images: Images, or None.
+        groups: Group numbers ``(N,)``, or None.
+        time: Sortable numbers ``(N,)``, or None.
+        groups_name: Its column.
+        time_name: Its column.
+        position: Where each row stood in what was given ``(N,)``, from 0.
+        findings: What was found on the way here.
+    """
+
+    name: str
+    target: Target
+    target_name: str
+    frame: Any = None
+    images: Images | None = None
+    groups: np.ndarray | None = None
+    time: np.ndarray | None = None
+    groups_name: str | None = None
+    time_name: str | None = None
+    position: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def y(self) -> np.ndarray:
+        return self.target.index
+
+    @property
+    def counts(self) -> np.ndarray:
+        return np.asarray(self.target.counts)
+
+    @property
+    def noun(self) -> str:
+        return "image" if self.images is not None else "row"
+
+    def label(self, c: int) -> str:
+        """A class as messages name it."""
+        return repr(self.target.classes[c])
+
+    def named(self, rows: Any, most: int = 8) -> str:
+        """Rows for people: numbers from 1 below the header, or the files of images."""
+        shown = [int(row) for row in rows[:most]]
+        names = (
+            [self.images.names[row] for row in shown]
+            if self.images is not None
+            else [f"{self.position[row] + 1}" for row in shown]
+        )
+        return ", ".join(names) + (", ..." if len(rows) > most else "")
+
+    @cached_property
+    def base_findings(self) -> tuple[Finding, ...]:
+        """Checks MB001 to MB014."""
+        if self.images is not None:
+            return tuple(check_images(self.images, self.target))
+        frame = self.frame.assign(**{self._free_name: self.y})
+        return tuple(check_table(frame, self._free_name, self.target))
+
+    @property
+    def _free_name(self) -> str:
+        name = "target"
+        while name in self.frame.columns:
+            name += "_"
+        return name
+
+    @cached_property
+    def useful(self) -> pd.DataFrame:
+        """Features without empty, constant and numbering columns; infinities are missing."""
+        gone = {c for f in self.base_findings if f.action == "drop" for c in f.columns}
+        frame = self.frame.drop(columns=list(gone))
+        infinite = {c for f in self.base_findings if f.code == "MB004" for c in f.columns} - gone
+        return (
+            frame.assign(**{c: frame[c].replace([np.inf, -np.inf], np.nan) for c in infinite})
+            if infinite
+            else frame
+        )
+
+    @cached_property
+    def leaks(self) -> tuple[str, ...]:
+        """Columns that give the class away: a model that has them needs, and tells, nothing else."""
+        found = [c for f in self.base_findings if f.code == "MB006" for c in f.columns]
+        return tuple(c for c in found if c in self.useful.columns)
+
+    @cached_property
+    def honest(self) -> pd.DataFrame:
+        """Useful features without leaks, unless nothing else is there."""
+        rest = self.useful.drop(columns=list(self.leaks))
+        return rest if rest.shape[1] else self.useful
+
+    def matrix(self, rows: np.ndarray) -> np.ndarray:
+        """Numbers ``(M, D)`` for a model; what scales them never sees a class."""
+        if self.images is not None:
+            return blocks(self.images.pixels[rows], SIDE)
+        from metabalance.data.preprocess import TablePreprocessor
+
+        part = self.honest.iloc[rows]
+        return np.asarray(TablePreprocessor().fit(part).transform(part))
+
+    @property
+    def width(self) -> int:
+        """Columns, or pixel values."""
+        return self.frame.shape[1] if self.images is None else int(np.prod(self.images.pixels.shape[1:]))
+
+
+def blocks(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Means of blocks of images ``(N, C, H, W)`` as rows ``(N, C * side * side)``, from 0 to 1."""
+    n, channels, height, width = pixels.shape
+    rows = np.linspace(0, height, min(side, height) + 1).astype(int)[:-1]
+    columns = np.linspace(0, width, min(side, width) + 1).astype(int)[:-1]
+    out = np.empty((n, channels * len(rows) * len(columns)), dtype=np.float32)
+    area = np.outer(np.diff([*rows, height]), np.diff([*columns, width]))
+    for start in range(0, n, 4096):
+        part = np.add.reduceat(pixels[start : start + 4096].astype(np.float32), rows, axis=2)
+        part = np.add.reduceat(part, columns, axis=3) / (255 * area)
+        out[start : start + 4096] = part.reshape(len(part), -1)
+    return out
+
+
+def table_subject(
+    frame: Any,
+    target: Any,
+    *,
+    positive: Any = None,
+    groups: Any = None,
+    time: Any = None,
+    drop: tuple[str, ...] = (),
+    name: str = "table",
+) -> Subject:
+    """A frame, pandas or polars, or a matrix.
+
+    Args:
+        frame: All columns.
+        target: A column's name or position, or the classes ``(N,)``.
+        positive: The positive class; by default the rarest that has two rows.
+        groups: A column, or labels ``(N,)``.
+        time: A column, or times ``(N,)``.
+        drop: Columns to leave out.
+        name: For titles.
+
+    Raises:
+        DataError: There is no such column, or the target is none for classification.
+    """
+    frame = to_pandas(frame).reset_index(drop=True)
+    roles: dict[str, pd.Series | None] = {}
+    names: dict[str, str] = {}
+    taken: list[str] = []
+    for role, given in (("target", target), ("groups", groups), ("time", time)):
+        if given is None or isinstance(given, (str, int, np.integer)):
+            if given is None:
+                roles[role] = None
+                continue
+            names[role] = resolve_column(frame, given if isinstance(given, str) else int(given))
+            if names[role] in taken:
+                raise DataError(f"the column {names[role]!r} cannot also be the {role} column; name another")
+            taken.append(names[role])
+            roles[role] = frame[names[role]]
+            continue
+        series = pd.Series(np.asarray(given), name=getattr(given, "name", None) or role)
+        if len(series) != len(frame):
+            raise DataError(f"{role} has {len(series)} values for {len(frame)} rows; give one for each row")
+        names[role], roles[role] = str(series.name), series
+    if unknown := [c for c in drop if c not in frame.columns]:
+        raise DataError(f"there is no column {unknown[0]!r} to drop; look at the names in the first line")
+    if both := [c for c in drop if c in taken]:
+        raise DataError(f"{both[0]!r} is the target, groups or time column and cannot be dropped")
+    series = roles["target"]
+    assert series is not None
+    keep, findings = _labelled(series)
+    encoded = _lenient(series[keep].reset_index(drop=True), positive)
+    features = frame.drop(columns=[*taken, *drop])
+    if not features.shape[1]:
+        raise DataError("the table has no column besides target, groups and time; add features")
+    role_values = {}
+    for role in ("groups", "time"):
+        values = roles[role]
+        role_values[role] = None if values is None else _role(role, values[keep].reset_index(drop=True))
+    return Subject(
+        name, encoded, names["target"], features[keep].reset_index(drop=True) if not keep.all() else features,
+        groups=role_values["groups"], time=role_values["time"], groups_name=names.get("groups"),
+        time_name=names.get("time"), position=np.flatnonzero(keep), findings=tuple(findings),
+    )  # fmt: skip
+
+
+def image_subject(images: Images, *, positive: Any = None, name: str = "images") -> Subject:
+    """Labelled images.
+
+    Raises:
+        DataError: The images have no labels.
+    """
+    if images.labels is None:
+        raise DataError("the images have no classes; read them with labelled=True")
+    labels = pd.Series(pd.Series(images.classes, dtype=object).to_numpy()[images.labels], name="class")
+    return Subject(
+        name, _lenient(labels, positive), "class", images=images, position=np.arange(len(labels))
+    )  # fmt: skip
+
+
+def _role(role: str, values: pd.Series) -> np.ndarray:
+    from metabalance.study.load import _codes, _ordinal
+
+    return _codes(values) if role == "groups" else np.asarray(_ordinal(values, str(values.name)))
+
+
+def _labelled(series: pd.Series) -> tuple[np.ndarray, list[Finding]]:
+    """Which rows have a class."""
+    missing = series.isna().to_numpy()
+    if pd.api.types.is_float_dtype(series.dtype):
+        missing = missing | np.isinf(series.to_numpy(dtype=float, na_value=np.nan))
+    rows = np.flatnonzero(missing)
+    if not len(rows) or len(rows) == len(series):
+        return np.ones(len(series), dtype=bool), []
+    message = (
+        f"{len(rows):,} of {len(series):,} rows have no class ({len(rows) / len(series):.1%}; the first is row "
+        f"{rows[0] + 1}) and are left out here"
+    )
+    return ~missing, [Finding("MB033", "error", message, rows=tuple(map(int, rows[:20])))]
+
+
+def _lenient(series: pd.Series, positive: Any) -> Target:
+    """Encodes a target in which classes may have a single row."""
+    try:
+        return encode_target(series, positive)
+    except DataError:
+        plain = series.astype(str).str.strip() if is_text(series.dtype) else series
+        counts = plain.value_counts()
+        single = plain.isin(counts.index[counts == 1])
+        # Classes of one row are a finding; whatever else is wrong stays wrong.
+        if not single.any() or single.sum() > len(series) / 2 or len(counts) < 2:
+            raise
+        doubled = pd.concat([series, series[single]], ignore_index=True)
+        chosen = encode_target(doubled, positive)
+    index = chosen.index[: len(series)]
+    sizes = np.bincount(index, minlength=len(chosen.classes))
+    enough = np.where(sizes > 1, sizes, len(series) + 1)
+    rarest = len(sizes) - 1 - int(np.argmin(enough[::-1])) if len(sizes) > 2 else int(np.argmin(sizes))
+    return Target(
+        index, chosen.classes, tuple(map(int, sizes)), chosen.positive if positive is not None else rarest
+    )
