@@ -236,3 +236,35 @@ def test_nothing_degenerate_breaks_it(rows, metric, stratified, method):
         assert result.reason
     else:
         assert result.low <= result.high
+
+
+@pytest.mark.parametrize("method", ["percentile", "BCa"])
+@pytest.mark.parametrize("kind", METRICS)
+def test_the_interval_is_scipys_of_two_samples(kind, method):
+    s, y = scored(6, 25, 60)
+
+    def statistic(positive, negative):
+        rows = np.concatenate([positive, negative])
+        return get_metric(kind)(rows, np.repeat([1, 0], [len(positive), len(negative)]))
+
+    twin = stats.bootstrap(
+        (s[y == 1], s[y == 0]), statistic, method=method, n_resamples=3000, vectorized=False, rng=0
+    ).confidence_interval
+    ours = bootstrap_interval(kind, s, y, n_boot=6000, method=method.lower())
+    assert [ours.low, ours.high] == pytest.approx([twin.low, twin.high], abs=0.015)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("metric", "least"), [("average_precision", 0.91), ("f1", 0.91)])
+def test_drawing_rows_covers_where_fixed_shares_do_not_vary(metric, least):
+    # 50 positives on average among 1000 rows; the truth is that of a sample as long as the population.
+    def sample(rows, seed):
+        rng = np.random.default_rng(seed)
+        y = (rng.random(rows) < 0.05).astype(int)
+        s = rng.normal(size=rows) + 2 * y
+        return (s if metric == "average_precision" else (s > 2).astype(int)), y
+
+    truth = get_metric(metric)(*sample(2_000_000, 10**6))
+    ends = [bootstrap_interval(metric, *sample(1000, k), n_boot=300, stratified=False) for k in range(300)]
+    covered = np.mean([e.low <= truth <= e.high for e in ends])
+    assert least <= covered <= 0.985
