@@ -12,6 +12,39 @@ from metabalance.judge.bootstrap import bootstrap_interval
 from metabalance.judge.calibration import ece, ece_classwise, ece_kernel, ece_per_class
 from metabalance.judge.compare import ModelComparison, ModelDifference, compare_models
 from metabalance.judge.cost import NetBenefit, expected_cost, net_benefit, net_benefit_curve
+from metabalance.judge.against_prior import (
+    PriorCurve,
+    metric_against_prior,
+)
+from metabalance.judge.agreement import (
+    kappa,
+    mcc,
+)
+from metabalance.judge.balance import (
+    balanced_accuracy,
+    g_mean,
+    index_balanced_accuracy,
+)
+from metabalance.judge.binned import (
+    Bounded,
+)
+from metabalance.judge.calibration import (
+    ece,
+    ece_classwise,
+    ece_kernel,
+    ece_per_class,
+)
+from metabalance.judge.compare import (
+    ModelComparison,
+    ModelDifference,
+    compare_models,
+)
+from metabalance.judge.cost import (
+    NetBenefit,
+    expected_cost,
+    net_benefit,
+    net_benefit_curve,
+)
 from metabalance.judge.decision import (
     accuracy,
     f_beta,
@@ -26,6 +59,22 @@ from metabalance.judge.delong import delong_covariance, delong_interval
 from metabalance.judge.friedman import Ranking, critical_difference
 from metabalance.judge.interval import Interval
 from metabalance.judge.intervals import interval_for
+from metabalance.judge.delong import (
+    delong_covariance,
+)
+from metabalance.judge.friedman import (
+    Ranking,
+    critical_difference,
+)
+from metabalance.judge.intervals import (
+    Interval,
+    bootstrap_interval,
+    corrected_resampled_interval,
+    delong_interval,
+    interval_for,
+    newcombe_interval,
+    wilson_interval,
+)
 from metabalance.judge.label_noise import (
     LabelErrors,
     annotation_matrix,
@@ -39,6 +88,17 @@ from metabalance.judge.label_noise import (
 )
 from metabalance.judge.labels import Labels, encode_labels
 from metabalance.judge.metrics import METRICS, REGRESSION_METRICS, Metric, get_metric, undefined_reason
+from metabalance.judge.labels import (
+    Labels,
+    encode_labels,
+)
+from metabalance.judge.metrics import (
+    METRICS,
+    REGRESSION_METRICS,
+    Metric,
+    get_metric,
+    undefined_reason,
+)
 from metabalance.judge.mistakes import (
     Mistakes,
     atomic_mistakes,
@@ -78,6 +138,59 @@ from metabalance.judge.swaps import Drift, drift_by_chance, fix_mistakes, scores
 from metabalance.judge.tables import confusion
 from metabalance.judge.which_metric import Advice, which_metric
 from metabalance.judge.wilson import wilson_interval
+from metabalance.judge.partial import (
+    h_measure,
+    partial_auc,
+)
+from metabalance.judge.power import (
+    positives_needed,
+    positives_to_tell,
+)
+from metabalance.judge.probability import (
+    BrierParts,
+    brier,
+    brier_decomposition,
+    brier_skill,
+    log_loss,
+)
+from metabalance.judge.ranking import (
+    average_precision,
+    pr_auc,
+    roc_auc,
+    roc_auc_ovo,
+)
+from metabalance.judge.regression import (
+    balanced_mae,
+    geometric_mean_error,
+    mae,
+    rmse,
+    shot_errors,
+)
+from metabalance.judge.shots import (
+    shot_recall,
+    shots,
+    top_k_accuracy,
+)
+from metabalance.judge.streaming import (
+    ConfusionStream,
+    ScoreStream,
+)
+from metabalance.judge.subpopulations import (
+    Subpopulation,
+    SubpopulationBias,
+    subpopulation_bias,
+)
+from metabalance.judge.swaps import (
+    Drift,
+    drift_by_chance,
+    fix_mistakes,
+    scores_at_auroc,
+    two_populations,
+)
+from metabalance.judge.which_metric import (
+    Advice,
+    which_metric,
+)
 
 __all__ = [
     "METRICS",

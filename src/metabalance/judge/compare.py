@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -142,9 +143,8 @@ def compare_models(
         drawn = source.draw(n_boot, np.random.default_rng(seed))
         method, values, found = "bootstrap", source.value, []
         for k in others:
-            interval, finite = interval_of(
-                source, drawn, lambda v, k=k: v[..., k] - v[..., base], level, "percentile"
-            )  # type: ignore[misc]
+            less = partial(_less, k, base)
+            interval, finite = interval_of(source, drawn, less, level, "percentile")
             spread = float(finite.std(ddof=1)) if len(finite) > 1 else float("nan")
             found.append((Difference(interval, bootstrap_p_value(interval, finite)), spread))
     corrected = holm([difference.p_value for difference, _ in found])
@@ -169,6 +169,10 @@ def compare_models(
             ModelDifference(names[k], float(values[k]), difference, float(p), verdict, needed, sentence)
         )
     return ModelComparison(title, names[base], float(values[base]), positives, method, tuple(rows))
+
+
+def _less(first: int, second: int, values: Array) -> Array:
+    return values[..., first] - values[..., second]
 
 
 def _by_delong(

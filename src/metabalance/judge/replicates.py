@@ -16,7 +16,7 @@ from metabalance.judge.checks import Undefined, check_scores
 from metabalance.judge.gaps import GapReplicates, resampled
 from metabalance.judge.metrics import Metric, get_metric
 
-__all__ = ["Replicates", "RowReplicates", "replicates"]
+__all__ = ["RowReplicates", "replicates"]
 
 Array = NDArray[Any]
 AnyMetric = str | Metric | Callable[..., float]

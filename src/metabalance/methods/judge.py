@@ -17,7 +17,11 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         "delong", "judge", "A closed-form interval for the area under the ROC curve.", (papers.DELONG, papers.SUN),
-        ("metabalance.judge.intervals:delong_interval",),
+        ("metabalance.judge.intervals:delong_interval", "metabalance.judge.paired:delong_difference"),
+    ),
+    Method(
+        "newcombe", "judge", "An interval for the area under the ROC curve that holds for few positives.",
+        (papers.NEWCOMBE,), ("metabalance.judge.intervals:newcombe_interval",),
     ),
     Method(
         "wilson", "judge",
@@ -35,6 +39,10 @@ METHODS: tuple[Method, ...] = (
     Method(
         "mcnemar", "judge", "An exact test on the rows that only one of two classifiers gets right.",
         (papers.MCNEMAR,), ("metabalance.judge.paired:mcnemar",),
+    ),
+    Method(
+        "critical_difference", "judge", "Mean ranks of models over data sets, and how far apart they must lie.",
+        (papers.DEMSAR,), ("metabalance.judge.friedman:critical_difference",),
     ),
     Method(
         "auroc_auprc", "judge",

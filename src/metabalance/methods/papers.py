@@ -254,6 +254,16 @@ EFRON = Paper(
     "efron1987better", "Better Bootstrap Confidence Intervals", ("Bradley Efron",), 1987, JASA, "article",
     "82", "171-185", doi="10.1080/01621459.1987.10478410",
 )
+NEWCOMBE = Paper(
+    "newcombe2006confidence",
+    "Confidence Intervals for an Effect Size Measure Based on the Mann-Whitney Statistic. "
+    "Part 2: Asymptotic Methods and Evaluation",
+    ("Robert G. Newcombe",), 2006, "Statistics in Medicine", "article", "25", "559-573", doi="10.1002/sim.2324",
+)
+DEMSAR = Paper(
+    "demsar2006statistical", "Statistical Comparisons of Classifiers over Multiple Data Sets", ("Janez Demsar",),
+    2006, "Journal of Machine Learning Research", "article", "7", "1-30",
+)
 HOLM = Paper(
     "holm1979simple", "A Simple Sequentially Rejective Multiple Test Procedure", ("Sture Holm",), 1979,
     "Scandinavian Journal of Statistics", "article", "6", "65-70",

@@ -40,9 +40,9 @@ def critical_difference_diagram(ranking: Ranking, *, narrow: bool = False) -> st
         for k, group in enumerate(ranking.groups):
             ends = [ranking.ranks[ranking.names.index(name)] for name in (group[0], group[-1])]
             pad = 0.012 * (count - 1)
-            y = -0.14 - 0.16 * k
+            bar = -0.14 - 0.16 * k
             ax.plot(
-                [ends[0] - pad, ends[1] + pad], [y, y], color=COLOURS["c1"], linewidth=3.2,
+                [ends[0] - pad, ends[1] + pad], [bar, bar], color=COLOURS["c1"], linewidth=3.2,
                 solid_capstyle="butt", clip_on=False,
             )  # fmt: skip
         outside = 0.06 * (count - 1)
@@ -72,6 +72,6 @@ def _scale(ax: Axes, ranking: Ranking, count: int, narrow: bool) -> None:
     friedman = "no model differs from the others" if p >= 1 - ranking.level else "models differ"
     text = f"critical difference {ranking.critical_difference:.2f} · Friedman: {friedman} ({said})"
     ax.text(
-        *((-0.9, 0.46) if narrow else (0, 0.46)), text.replace(" · ", "\n") if narrow else text,
+        -0.9 if narrow else 0.0, 0.46, text.replace(" · ", "\n") if narrow else text,
         ha="left", va="bottom", fontsize=8, color=COLOURS["muted"], transform=ax.get_yaxis_transform(),
     )  # fmt: skip
