@@ -4,14 +4,6 @@ Scores are ``(N,)`` of the positive class or ``(N, C)``, target ``(N,)`` class i
 NaN, with a reason. Nothing here imports torch.
 """
 
-from metabalance.judge.against_prior import PriorCurve, metric_against_prior
-from metabalance.judge.agreement import kappa, mcc
-from metabalance.judge.balance import balanced_accuracy, g_mean, index_balanced_accuracy
-from metabalance.judge.binned import Bounded
-from metabalance.judge.bootstrap import bootstrap_interval
-from metabalance.judge.calibration import ece, ece_classwise, ece_kernel, ece_per_class
-from metabalance.judge.compare import ModelComparison, ModelDifference, compare_models
-from metabalance.judge.cost import NetBenefit, expected_cost, net_benefit, net_benefit_curve
 from metabalance.judge.against_prior import (
     PriorCurve,
     metric_against_prior,
@@ -47,6 +39,7 @@ from metabalance.judge.cost import (
 )
 from metabalance.judge.decision import (
     accuracy,
+    confusion,
     f_beta,
     f_beta_per_class,
     precision,
@@ -55,10 +48,6 @@ from metabalance.judge.decision import (
     recall_per_class,
     specificity,
 )
-from metabalance.judge.delong import delong_covariance, delong_interval
-from metabalance.judge.friedman import Ranking, critical_difference
-from metabalance.judge.interval import Interval
-from metabalance.judge.intervals import interval_for
 from metabalance.judge.delong import (
     delong_covariance,
 )
@@ -86,8 +75,6 @@ from metabalance.judge.label_noise import (
     noisy_auc,
     noisy_confusion,
 )
-from metabalance.judge.labels import Labels, encode_labels
-from metabalance.judge.metrics import METRICS, REGRESSION_METRICS, Metric, get_metric, undefined_reason
 from metabalance.judge.labels import (
     Labels,
     encode_labels,
@@ -106,9 +93,14 @@ from metabalance.judge.mistakes import (
     auroc_expectation,
     log_roc_area,
 )
-from metabalance.judge.newcombe import newcombe_interval
-from metabalance.judge.noise_correction import corrected_confusion, corrected_metric
-from metabalance.judge.noisy_choice import lexicographic_best, ranking_stability
+from metabalance.judge.noise_correction import (
+    corrected_confusion,
+    corrected_metric,
+)
+from metabalance.judge.noisy_choice import (
+    lexicographic_best,
+    ranking_stability,
+)
 from metabalance.judge.operating import (
     lift,
     precision_at_k,
@@ -125,19 +117,6 @@ from metabalance.judge.paired import (
     paired_bootstrap,
     paired_difference,
 )
-from metabalance.judge.partial import h_measure, partial_auc
-from metabalance.judge.power import positives_needed, positives_to_tell
-from metabalance.judge.probability import BrierParts, brier, brier_decomposition, brier_skill, log_loss
-from metabalance.judge.ranking import average_precision, pr_auc, roc_auc, roc_auc_ovo
-from metabalance.judge.regression import balanced_mae, geometric_mean_error, mae, rmse, shot_errors
-from metabalance.judge.resampled import corrected_resampled_interval
-from metabalance.judge.shots import shot_recall, shots, top_k_accuracy
-from metabalance.judge.streaming import ConfusionStream, ScoreStream
-from metabalance.judge.subpopulations import Subpopulation, SubpopulationBias, subpopulation_bias
-from metabalance.judge.swaps import Drift, drift_by_chance, fix_mistakes, scores_at_auroc, two_populations
-from metabalance.judge.tables import confusion
-from metabalance.judge.which_metric import Advice, which_metric
-from metabalance.judge.wilson import wilson_interval
 from metabalance.judge.partial import (
     h_measure,
     partial_auc,

@@ -42,10 +42,7 @@ _UNMOVED_BY_SHARES = (
     *AREAS,
     balance.balanced_accuracy,
     balance.g_mean,
-<<<<<<< HEAD
     balance.index_balanced_accuracy,
-=======
->>>>>>> sure
     decision.recall,
     decision.specificity,
 )

@@ -68,14 +68,6 @@ METHODS: tuple[Method, ...] = (
         (papers.ELKAN, papers.MCDERMOTT), ("metabalance.judge.against_prior:metric_against_prior",),
     ),
     Method(
-        "newcombe", "judge", "An interval of the ROC AUC for few positives, or for all but separated classes.",
-        (papers.NEWCOMBE,), ("metabalance.judge:newcombe_interval",),
-    ),
-    Method(
-        "critical_difference", "judge", "Friedman's test over many data sets, and how far mean ranks must lie apart.",
-        (papers.DEMSAR,), ("metabalance.judge:critical_difference",),
-    ),
-    Method(
         "h_measure", "judge", "The expected loss over a stated distribution of costs, the same for every model.",
         (papers.HAND, papers.HAND_2014), ("metabalance.judge:h_measure",),
     ),

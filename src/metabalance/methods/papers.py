@@ -256,13 +256,13 @@ EFRON = Paper(
 )
 NEWCOMBE = Paper(
     "newcombe2006confidence",
-    "Confidence Intervals for an Effect Size Measure Based on the Mann-Whitney Statistic. "
-    "Part 2: Asymptotic Methods and Evaluation",
-    ("Robert G. Newcombe",), 2006, "Statistics in Medicine", "article", "25", "559-573", doi="10.1002/sim.2324",
+    "Confidence Intervals for an Effect Size Measure Based on the Mann-Whitney Statistic. Part 2: Asymptotic Methods and "
+    "Evaluation",
+    ("Robert G. Newcombe",), 2006, "Statistics in Medicine", "article", "25", "559-573",
 )
 DEMSAR = Paper(
-    "demsar2006statistical", "Statistical Comparisons of Classifiers over Multiple Data Sets", ("Janez Demsar",),
-    2006, "Journal of Machine Learning Research", "article", "7", "1-30",
+    "demsar2006statistical", "Statistical Comparisons of Classifiers over Multiple Data Sets", ("Janez Demšar",), 2006,
+    "Journal of Machine Learning Research", "article", "7", "1-30",
 )
 HOLM = Paper(
     "holm1979simple", "A Simple Sequentially Rejective Multiple Test Procedure", ("Sture Holm",), 1979,
@@ -464,16 +464,6 @@ GARCIA = Paper(
     "garcia2009index", "Index of Balanced Accuracy: A Performance Measure for Skewed Class Distributions",
     ("Vicente García", "Ramón A. Mollineda", "José Salvador Sánchez"), 2009,
     "Iberian Conference on Pattern Recognition and Image Analysis",
-)
-DEMSAR = Paper(
-    "demsar2006statistical", "Statistical Comparisons of Classifiers over Multiple Data Sets", ("Janez Demšar",), 2006,
-    "Journal of Machine Learning Research", "article", "7", "1-30",
-)
-NEWCOMBE = Paper(
-    "newcombe2006confidence",
-    "Confidence Intervals for an Effect Size Measure Based on the Mann-Whitney Statistic. Part 2: Asymptotic Methods and "
-    "Evaluation",
-    ("Robert G. Newcombe",), 2006, "Statistics in Medicine", "article", "25", "559-573",
 )
 # fmt: on
 

@@ -50,7 +50,7 @@ def critical_difference_diagram(ranking: Ranking, *, narrow: bool = False) -> st
         for k, (name, rank) in enumerate(zip(ranking.names, ranking.ranks, strict=True)):
             on_left = k < left
             y = -0.26 - bars - 0.24 * (k if on_left else count - 1 - k)
-            x = 1 - outside if on_left else count + outside
+            x: float = 1 - outside if on_left else count + outside
             ax.plot([rank, rank, x], [0, y, y], color=COLOURS["muted"], linewidth=0.8, clip_on=False)
             label = _short(name, 15 if narrow else 22)
             text = f"{label}  {rank:.2f}" if on_left else f"{rank:.2f}  {label}"
