@@ -24,7 +24,7 @@ SHARE = 0.05
 RESAMPLES = 400
 GAPS = {1.5: "overlapping", 3.0: "well separated"}
 DESIGNS = ("fixed", "random")
-RUNS = {20: 400, 50: 400, 500: 100}
+RUNS = {20: 300, 50: 300, 500: 100}
 
 
 def posterior(s: np.ndarray, gap: float) -> np.ndarray:
@@ -43,7 +43,7 @@ def truths(gap: float) -> dict[str, float]:
         found, false = SHARE * positive.sf(t), (1 - SHARE) * negative.sf(t)
         return found / (found + false)
 
-    def brier(t: float) -> float:
+    def error(t: float) -> float:
         p = float(posterior(np.float64(t), gap))
         return SHARE * positive.pdf(t) * (1 - p) ** 2 + (1 - SHARE) * negative.pdf(t) * p**2
 
@@ -57,8 +57,19 @@ def truths(gap: float) -> dict[str, float]:
         "recall": r,
         "precision": p,
         "f1": 2 * p * r / (p + r),
-        "brier": integrate.quad(brier, -9, gap + 9, limit=200)[0],
+        "brier": integrate.quad(error, -9, gap + 9, limit=200)[0],
     }
+
+
+def f1(called: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
+    """Equal to metabalance.judge.f_beta, without its checks: they would be most of the simulation's time."""
+    below = weight @ (called + y)
+    return 2 * float(weight @ (called * y)) / below if weight @ y > 0 else float("nan")
+
+
+def brier(p: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
+    """Likewise for metabalance.judge.brier."""
+    return float(weight @ (p - y) ** 2 / weight.sum())
 
 
 def one(setting: tuple[int, float, str, int]) -> dict[tuple[str, str], tuple[float, float]]:
@@ -78,10 +89,13 @@ def one(setting: tuple[int, float, str, int]) -> dict[tuple[str, str], tuple[flo
         keep("roc_auc", method, interval_for("roc_auc", s, y, method=method.lower()))
     for metric in ("recall", "precision"):
         keep(metric, "Wilson", interval_for(metric, called, y))
-    measured = {"roc_auc": s, "average_precision": s, "f1": called, "brier": posterior(s, gap)}
-    for metric, scores in measured.items():
+    measured = {
+        "roc_auc": ("roc_auc", s), "average_precision": ("average_precision", s),
+        "f1": (f1, called), "brier": (brier, posterior(s, gap)),
+    }  # fmt: skip
+    for metric, (function, scores) in measured.items():
         for stratified in (True, False) if metric != "roc_auc" else (True,):
-            source = replicates(metric, [scores], y, stratified=stratified)
+            source = replicates(function, [scores], y, stratified=stratified)
             drawn = source.draw(RESAMPLES, np.random.default_rng(run))
             for method in ("percentile", "bca"):
                 interval = interval_of(source, drawn, lambda v: v[..., 0], 0.95, method)[0]

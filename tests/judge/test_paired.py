@@ -157,6 +157,23 @@ def test_mcnemar_is_the_binomial_test_of_the_discordant_rows(only_a, only_b, bot
     assert mcnemar(a, b, np.ones(len(a), int)) == pytest.approx(twin)
 
 
+@given(st.integers(0, 30), st.integers(0, 30))
+@settings(max_examples=100, deadline=None)
+def test_the_mid_p_halves_what_was_observed(only_a, only_b):
+    a, b = np.repeat([1, 0], [only_a, only_b]), np.repeat([0, 1], [only_a, only_b])
+    n = only_a + only_b
+    # Probability of a more extreme split, plus half that of one as extreme.
+    weight = [stats.binom.pmf(k, n, 0.5) for k in range(n + 1)]
+    apart = [abs(k - n / 2) for k in range(n + 1)]
+    here = abs(only_a - n / 2)
+    twin = sum(w for w, d in zip(weight, apart, strict=True) if d > here)
+    twin += sum(w for w, d in zip(weight, apart, strict=True) if d == here) / 2
+    if only_a == only_b:
+        twin = 1.0  # both tails meet
+    assert mcnemar(a, b, np.ones(n, int), mid_p=True) == pytest.approx(twin, abs=1e-12)
+    assert mcnemar(a, b, np.ones(n, int), mid_p=True) <= mcnemar(a, b, np.ones(n, int)) + 1e-12
+
+
 def test_mcnemar_refuses_other_shapes():
     with pytest.raises(ValueError, match="three times"):
         mcnemar([1], [1, 0], [1, 0])

@@ -26,6 +26,11 @@ from metabalance.judge.calibration import (
     ece_kernel,
     ece_per_class,
 )
+from metabalance.judge.compare import (
+    ModelComparison,
+    ModelDifference,
+    compare_models,
+)
 from metabalance.judge.cost import (
     NetBenefit,
     expected_cost,
@@ -45,6 +50,10 @@ from metabalance.judge.decision import (
 )
 from metabalance.judge.delong import (
     delong_covariance,
+)
+from metabalance.judge.friedman import (
+    Ranking,
+    critical_difference,
 )
 from metabalance.judge.intervals import (
     Interval,
@@ -102,6 +111,7 @@ from metabalance.judge.operating import (
 )
 from metabalance.judge.paired import (
     Difference,
+    delong_difference,
     holm,
     mcnemar,
     paired_bootstrap,
@@ -175,8 +185,11 @@ __all__ = [
     "Labels",
     "Metric",
     "Mistakes",
+    "ModelComparison",
+    "ModelDifference",
     "NetBenefit",
     "PriorCurve",
+    "Ranking",
     "ScoreStream",
     "Subpopulation",
     "SubpopulationBias",
@@ -192,12 +205,15 @@ __all__ = [
     "brier",
     "brier_decomposition",
     "brier_skill",
+    "compare_models",
     "confusion",
     "confusion_table",
     "corrected_confusion",
     "corrected_metric",
     "corrected_resampled_interval",
+    "critical_difference",
     "delong_covariance",
+    "delong_difference",
     "delong_interval",
     "drift_by_chance",
     "ece",

@@ -17,6 +17,7 @@ from metabalance.judge.delong import delong_interval
 from metabalance.judge.interval import Interval, check_level
 from metabalance.judge.metrics import Metric, get_metric
 from metabalance.judge.newcombe import newcombe_interval
+from metabalance.judge.replicates import all_one
 from metabalance.judge.resampled import corrected_resampled_interval
 from metabalance.judge.wilson import wilson_interval
 
@@ -35,12 +36,13 @@ METHODS = ("auto", "wilson", "delong", "newcombe", "bca", "percentile")
 FEW = 50  # rows of the rarest class, below which a bootstrap visibly covers less than it claims
 MISRANKED = 5  # positives' worth of misranked rows, below which DeLong's variance is a guess
 _RATES = (decision.accuracy, decision.precision, decision.recall, decision.specificity)
-_AREAS = (ranking.roc_auc, ranking.roc_auc_ovo)
+AREAS = (ranking.roc_auc, ranking.roc_auc_ovo)
 # What the shares of the classes cannot move: drawing each class on its own then leaves out nothing.
-_FREE_OF_SHARES = (
-    *_AREAS,
+_UNMOVED_BY_SHARES = (
+    *AREAS,
     balance.balanced_accuracy,
     balance.g_mean,
+    balance.index_balanced_accuracy,
     decision.recall,
     decision.specificity,
 )
@@ -102,12 +104,17 @@ def interval_for(
         raise ValueError(f"method={method!r} is unknown; use one of {', '.join(METHODS)}")
     measure = get_metric(metric) if isinstance(metric, str) else metric
     function = measure.function if isinstance(measure, Metric) else measure
-    even = groups is None and (sample_weight is None or bool((np.asarray(sample_weight) == 1).all()))
+    even = groups is None and (sample_weight is None or all_one(np.asarray(sample_weight)))
     s, y = np.asarray(scores), np.asarray(target)
-    trials = _trials(function, s, y) if even and method in ("auto", "wilson") else None
+    # An average over classes is no share of rows, though its function may be that of one.
+    options = measure.options if isinstance(measure, Metric) else {}
+    share = function is decision.accuracy or (
+        options.get("average") is None and options.get("num_classes", 2) == 2
+    )
+    trials = _trials(function, s, y) if even and share and method in ("auto", "wilson") else None
     if trials is not None:
         return wilson_interval(*trials, level=level)
-    closed = even and any(known is function for known in _AREAS) and (s.ndim == 1 or s.shape[1] == 2)
+    closed = even and any(known is function for known in AREAS) and (s.ndim == 1 or s.shape[1] == 2)
     if closed and method in ("auto", "delong", "newcombe"):
         return _of_area(s if s.ndim == 1 else s[:, 1], y, level, method)
     if method not in ("auto", "bca", "percentile"):
@@ -116,12 +123,17 @@ def interval_for(
             "for rates, delong and newcombe for the ROC AUC of two classes, none for weights or groups: use 'bca'"
         )
     if stratified is None:
-        stratified = any(known is function for known in _FREE_OF_SHARES)
+        stratified = free_of_shares(function)
     found = bootstrap_interval(
         measure, s, y, sample_weight, n_boot=n_boot, level=level,
         method="bca" if method == "auto" else method, stratified=stratified, groups=groups, seed=seed,
     )  # fmt: skip
     return _few(found, y)
+
+
+def free_of_shares(function: Callable[..., float]) -> bool:
+    """Whether the shares of the classes leave this metric alone, as they do the ROC AUC."""
+    return any(known is function for known in _UNMOVED_BY_SHARES)
 
 
 def _trials(function: Callable[..., float], s: Array, y: Array) -> tuple[float, float] | None:

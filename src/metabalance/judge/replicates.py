@@ -16,7 +16,7 @@ from metabalance.judge.checks import Undefined, check_scores
 from metabalance.judge.gaps import GapReplicates, resampled
 from metabalance.judge.metrics import Metric, get_metric
 
-__all__ = ["Replicates", "RowReplicates", "replicates"]
+__all__ = ["RowReplicates", "replicates"]
 
 Array = NDArray[Any]
 AnyMetric = str | Metric | Callable[..., float]
@@ -73,7 +73,7 @@ def replicates(
         if len(s) != len(y):
             raise ValueError(f"scores and target must have one row each, but have {len(s)} and {len(y)}")
     weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    even = groups is None and (sample_weight is None or _all_one(weight))
+    even = groups is None and (sample_weight is None or all_one(weight))
     function = measure.function if isinstance(measure, Metric) else measure
     kind = next((name for known, name in _OF_GAPS if known is function), None)
     if even and kind and not getattr(measure, "options", None):
@@ -165,7 +165,8 @@ def _of_weights(measure: Callable[..., float], s: Array, y: Array) -> Callable[[
     return lambda weight: float(measure(s, y, weight[order]))
 
 
-def _all_one(weight: Array) -> bool:
+def all_one(weight: Array) -> bool:
+    """Whether these weights ``(N,)`` say nothing."""
     return weight.ndim == 1 and bool((weight == 1).all())
 
 

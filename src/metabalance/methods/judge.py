@@ -17,7 +17,11 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         "delong", "judge", "A closed-form interval for the area under the ROC curve.", (papers.DELONG, papers.SUN),
-        ("metabalance.judge.intervals:delong_interval",),
+        ("metabalance.judge.intervals:delong_interval", "metabalance.judge.paired:delong_difference"),
+    ),
+    Method(
+        "newcombe", "judge", "An interval for the area under the ROC curve that holds for few positives.",
+        (papers.NEWCOMBE,), ("metabalance.judge.intervals:newcombe_interval",),
     ),
     Method(
         "wilson", "judge",
@@ -35,6 +39,10 @@ METHODS: tuple[Method, ...] = (
     Method(
         "mcnemar", "judge", "An exact test on the rows that only one of two classifiers gets right.",
         (papers.MCNEMAR,), ("metabalance.judge.paired:mcnemar",),
+    ),
+    Method(
+        "critical_difference", "judge", "Mean ranks of models over data sets, and how far apart they must lie.",
+        (papers.DEMSAR,), ("metabalance.judge.friedman:critical_difference",),
     ),
     Method(
         "auroc_auprc", "judge",
@@ -58,6 +66,22 @@ METHODS: tuple[Method, ...] = (
         "metric_against_prior", "judge",
         "A metric as the test data would give it if the classes had other shares, with intervals.",
         (papers.ELKAN, papers.MCDERMOTT), ("metabalance.judge.against_prior:metric_against_prior",),
+    ),
+    Method(
+        "h_measure", "judge", "The expected loss over a stated distribution of costs, the same for every model.",
+        (papers.HAND, papers.HAND_2014), ("metabalance.judge:h_measure",),
+    ),
+    Method(
+        "smooth_ece", "judge", "Calibration error by a kernel whose width follows from the data, without bins.",
+        (papers.BLASIOK,), ("metabalance.judge:ece_kernel",),
+    ),
+    Method(
+        "net_benefit", "judge", "True alarms minus false ones, weighed by what the threshold says about their worth.",
+        (papers.VICKERS,), ("metabalance.judge:net_benefit_curve",),
+    ),
+    Method(
+        "index_balanced_accuracy", "judge", "A product of recalls, weighed by which class they favour.",
+        (papers.GARCIA,), ("metabalance.judge:index_balanced_accuracy",),
     ),
 )
 # fmt: on

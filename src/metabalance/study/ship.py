@@ -17,6 +17,7 @@ from metabalance.data.preprocess import TablePreprocessor
 from metabalance.study.artifact import read_artifact, write_artifact
 from metabalance.study.candidates import BASELINES, Candidate
 from metabalance.study.fitting import Fitted, log_probabilities, rehearse, shift_log
+from metabalance.study.reference import Reference
 
 __all__ = ["Network", "TrainedModel"]
 
@@ -67,6 +68,7 @@ class TrainedModel:
         decision: Probabilities to class indices.
         record: Everything else the manifest tells.
         evidence: What a report shows of the fit: the training history, validation and held-out rows at operating points.
+        reference: Of the rows it was judged on, for :mod:`~metabalance.study.monitor`.
     """
 
     classes: tuple[Any, ...]
@@ -78,6 +80,7 @@ class TrainedModel:
     decision: Decision
     record: dict[str, Any]
     evidence: dict[str, Any] = field(default_factory=dict)
+    reference: Reference | None = None
 
     @classmethod
     def assemble(
@@ -163,6 +166,9 @@ class TrainedModel:
             files |= self.model.files
         if self.evidence:
             files[EVIDENCE] = json.dumps(self.evidence, separators=(",", ":"), allow_nan=False).encode()
+        if self.reference is not None:
+            kept, told = self.reference.dump()
+            tensors, files = tensors | kept, files | told
         manifest = self.record | {
             "classes": [c.item() if hasattr(c, "item") else c for c in self.classes],
             "positive": self.positive,
@@ -195,6 +201,7 @@ class TrainedModel:
                 Decision.from_dict(manifest["decision"]),
                 manifest,
                 evidence,
+                Reference.read(tensors, files),
             )
         except DataError:
             raise
