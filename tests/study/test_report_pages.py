@@ -185,6 +185,7 @@ def test_a_model_shows_what_was_recorded_when_it_was_fitted(model, tmp_path):
         "optimistic",
     ):
         assert expected in reader.words, expected
+    assert "\n  title         = {{Focal Loss" in "".join(reader.text), "BibTeX keeps its lines"
 
 
 def test_a_model_with_new_rows(model, tmp_path):

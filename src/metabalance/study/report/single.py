@@ -119,7 +119,7 @@ def single_view(
         "training": learning_view([(1, recipe or "model", training)]) if training else None,
         "findings": list(findings),
         "reading": READING,
-        "made": [(name, value) for name, value in (*made, ("with", versions())) if value],
+        "made": [(name, value) for name, value in (*made, ("page made with", versions())) if value],
         "command": command,
         "cited": cited({recipe.split("(")[0], *JUDGES}),
         "version": versions().split(",")[0].removeprefix("metabalance "),
@@ -132,7 +132,8 @@ def single_view(
             "The metric on the validation rows picked the epoch; the loss is that on the training rows, as the recipe weighs it."
             + ("" if kept is None else f" Epoch {kept + 1} was kept (the dot).")
         )
-    return clean(view) | {k: view[k] for k in ("curves", "training", "explorer")}
+    whole = ("curves", "training", "explorer", "cited")  # made of clean parts; lines must stay lines
+    return clean(view) | {k: view[k] for k in whole} | {"command": "\n".join(clean(command.splitlines()))}
 
 
 def _threshold_of(scores: np.ndarray, called: np.ndarray) -> float | None:
