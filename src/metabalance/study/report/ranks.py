@@ -32,10 +32,10 @@ def critical_difference_diagram(ranking: Ranking, *, narrow: bool = False) -> st
         ax.set_ylim(top - height, top)  # in inches below the axis
         ax.axis("off")
         ax.plot([1, count], [0, 0], color=COLOURS["ink"], linewidth=1, clip_on=False)
-        for rank in range(1, count + 1):
-            ax.plot([rank, rank], [0, 0.06], color=COLOURS["ink"], linewidth=1, clip_on=False)
-            if count <= 12 or rank in (1, count) or rank % 5 == 0:
-                ax.text(rank, 0.1, str(rank), ha="center", va="bottom", color=COLOURS["muted"], fontsize=8)
+        for tick in range(1, count + 1):
+            ax.plot([tick, tick], [0, 0.06], color=COLOURS["ink"], linewidth=1, clip_on=False)
+            if count <= 12 or tick in (1, count) or tick % 5 == 0:
+                ax.text(tick, 0.1, str(tick), ha="center", va="bottom", color=COLOURS["muted"], fontsize=8)
         _scale(ax, ranking, count, narrow)
         for k, group in enumerate(ranking.groups):
             ends = [ranking.ranks[ranking.names.index(name)] for name in (group[0], group[-1])]
