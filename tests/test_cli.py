@@ -232,6 +232,9 @@ def test_missing_files_and_folders(csv, tmp_path):
     refused(run("fit", csv, "--target", "y", "--recipe", "erm,focal"), "one recipe")
     refused(run("fit", csv, "--target", "y", "--prior", "7"), "--prior")
     refused(run("fit", csv, "--target", "y", "--objective", "cost"), "--cost")
+    refused(run("fit", csv, "--target", "y", "--objective", "precision<=0.9"), ">=")
+    refused(run("fit", csv, "--target", "y", "--objective", "alerts<=5"), "alert_rate<=1%")
+    refused(run("fit", csv, "--target", "y", "--calibration", "spline"), "isotonic")
 
 
 def test_nothing_is_overwritten(csv, model, tmp_path):
@@ -284,7 +287,7 @@ def test_compare_ends_with_a_table_and_a_sentence(csv, tmp_path):
     assert "undersample" in done.output
     assert "untouched" in done.output
     assert "report.html" in done.output
-    assert {"report.html", "results.parquet", "advice.json", "run.json", "fits"} == {
+    assert {"report.html", "results.parquet", "advice.json", "figures.json", "run.json", "fits"} == {
         p.name for p in (tmp_path / "run").iterdir()
     }
 
@@ -356,6 +359,8 @@ def test_the_model_folder_tells_what_it_is(model):
         "manifest.json",
         "weights.safetensors",
         "preprocess.safetensors",
+        "evidence.json",  # what a report shows
+        "reference.json",  # what monitor compares with
     }
 
 
@@ -473,7 +478,9 @@ def test_predict_checks_the_schema(model, csv, table, tmp_path):
     refused(run("predict", tmp_path, csv, "--out", tmp_path / "s.csv"), "model")
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "weights.safetensors", "preprocess.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "weights.safetensors", "preprocess.safetensors", "reference.json"]
+)
 def test_damaged_models_are_refused(model, csv, tmp_path, name):
     import shutil
 

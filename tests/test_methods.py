@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import unicodedata
 
 import pytest
 
@@ -48,7 +49,8 @@ def test_facts_are_complete(method):
         assert all(" " in author for author in paper.authors), "first and last names"
         assert paper.arxiv is None or re.fullmatch(r"\d{4}\.\d{4,5}", paper.arxiv)
         assert paper.doi is None or paper.doi.startswith("10.")
-        surname = paper.authors[0].rsplit(" ", 1)[-1].lower()
+        surname = unicodedata.normalize("NFD", paper.authors[0].rsplit(" ", 1)[-1].lower().replace("ł", "l"))
+        surname = "".join(char for char in surname if not unicodedata.combining(char))
         words = [
             word for word in re.split(r"\W", paper.title.lower()) if word not in ("a", "an", "the", "on")
         ]

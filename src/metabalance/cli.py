@@ -157,6 +157,59 @@ MetricOption = Annotated[
     str, typer.Option(help="The metric that decides, e.g. average_precision, roc_auc, f1.")
 ]
 
+TrackOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Write to mlflow or tensorboard too, with :FOLDER for another place.", show_default=False
+    ),
+]
+
+
+@app.command()
+@_guarded
+def audit(
+    data: DataArgument,
+    target: TargetOption = None,
+    positive: PositiveOption = None,
+    groups: GroupsOption = None,
+    time: TimeOption = None,
+    folds: Annotated[int, typer.Option(help="Folds that are planned.", min=2)] = 5,
+    metric: MetricOption = "average_precision",
+    half_width: Annotated[
+        float, typer.Option(help="Half-width that the metric's 95 % interval is to have.")
+    ] = 0.05,
+    mute: Annotated[
+        str | None, typer.Option(help="Codes not to be told, MB007,MB010.", show_default=False)
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with status 1 when a warning or an error stands.")
+    ] = False,
+    json: Annotated[
+        str | None,
+        typer.Option(help="Write everything to this file; - is the terminal.", show_default=False),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    model_rows: Annotated[
+        int, typer.Option(help="At most so many rows for the checks that fit a quick model.", min=100)
+    ] = 20_000,
+    seed: Annotated[int, typer.Option(help="Everything random follows from it.", min=0)] = 0,
+    header: HeaderOption = True,
+    delimiter: DelimiterOption = None,
+    drop: DropOption = None,
+    image_size: ImageSizeOption = None,
+    skip_broken: SkipBrokenOption = False,
+) -> None:
+    """Before training: what stands in the way, what looks wrong, and what these data can tell at all."""
+    from metabalance.study.audit.command import audit_command
+
+    stands = audit_command(
+        data=data, target=target, positive=positive, groups=groups, time=time, folds=folds, metric=metric,
+        half_width=half_width, mute=mute, json_path=json, overwrite=overwrite, model_rows=model_rows, seed=seed,
+        header=header, delimiter=delimiter, drop=drop, image_size=image_size, skip_broken=skip_broken,
+    )  # fmt: skip
+    if strict and stands:
+        raise typer.Exit(1)
+
 
 @app.command()
 @_guarded
@@ -199,6 +252,7 @@ def compare(
     network: NetworkOption = None,
     augment: AugmentOption = False,
     skip_broken: SkipBrokenOption = False,
+    track: TrackOption = None,
 ) -> None:
     """Which remedy works on these data? Every recipe on the same splits, beside an untouched baseline."""
     from metabalance.study.commands import compare_command
@@ -208,7 +262,7 @@ def compare(
         groups=groups, time=time, budget=budget, fit_limit=fit_limit, out=out, workers=workers, epochs=epochs,
         batch_size=batch_size, dedupe=dedupe, header=header, delimiter=delimiter, keep=keep, drop=drop,
         command=shlex.join(["metabalance", *sys.argv[1:]]), image_size=image_size, module=network, augment=augment,
-        skip_broken=skip_broken,
+        skip_broken=skip_broken, track=track,
     )  # fmt: skip
 
 
@@ -223,8 +277,16 @@ def fit(
     positive: PositiveOption = None,
     cost: CostOption = None,
     objective: Annotated[
-        str | None, typer.Option(help="What the threshold is chosen for: cost, f1 or balanced_accuracy.")
+        str | None,
+        typer.Option(
+            help="What the threshold is chosen for: cost, f1, f2, balanced_accuracy, g_mean, recall@precision>=0.9, "
+            "recall>=0.95, fpr<=0.001 or alert_rate<=1%."
+        ),
     ] = None,
+    calibration: Annotated[
+        str,
+        typer.Option(help="bias_corrected, temperature, vector, isotonic, beta, sigmoid or none."),
+    ] = "bias_corrected",
     prior: Annotated[
         str | None,
         typer.Option(
@@ -256,6 +318,7 @@ def fit(
     network: NetworkOption = None,
     augment: AugmentOption = False,
     skip_broken: SkipBrokenOption = False,
+    track: TrackOption = None,
 ) -> None:
     """Train one recipe, calibrate it, choose its threshold, and save a model folder that runs no code when loaded."""
     from metabalance.study.commands import fit_command
@@ -265,6 +328,8 @@ def fit(
         holdout=holdout, metric=metric, seed=seed, groups=groups, time=time, out=out, overwrite=overwrite,
         missing_columns=missing_columns, epochs=epochs, batch_size=batch_size, header=header, delimiter=delimiter,
         keep=keep, drop=drop, image_size=image_size, module=network, augment=augment, skip_broken=skip_broken,
+        calibration=calibration,
+        command=shlex.join(["metabalance", *sys.argv[1:]]), track=track,
     )  # fmt: skip
 
 
@@ -353,14 +418,124 @@ def predict(
 
 @app.command()
 @_guarded
+def judge(
+    data: Annotated[Path, typer.Argument(help="A scored table, by metabalance predict or any other model.")],
+    target: Annotated[str, typer.Option(help="The column of the true classes.")],
+    score: Annotated[
+        str | None,
+        typer.Option(
+            help="The column of the positive class's scores, or what the columns of all classes begin with; by default "
+            "probability_.",
+            show_default=False,
+        ),
+    ] = None,
+    positive: PositiveOption = None,
+    decision: Annotated[
+        str | None,
+        typer.Option(
+            help="The column of decided classes; by default 'decision' where it is there, else the most probable class.",
+            show_default=False,
+        ),
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            help="Metrics such as average_precision,recall@precision=0.9,precision@100,lift@1%.",
+            show_default=False,
+        ),
+    ] = None,
+    cost: CostOption = None,
+    groups: Annotated[
+        str | None, typer.Option(help="Column of groups that are judged apart, too.", show_default=False)
+    ] = None,
+    weight: Annotated[str | None, typer.Option(help="Column of row weights.", show_default=False)] = None,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Writes everything to this file.", show_default=False)
+    ] = None,
+    level: Annotated[float, typer.Option(help="Nominal coverage of the intervals.")] = 0.95,
+    resamples: Annotated[int, typer.Option(help="Of bootstrap intervals.", min=2)] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the resamples.", min=0)] = 0,
+    stream: Annotated[
+        bool,
+        typer.Option("--stream", help="Parquet that does not fit into memory: one pass, without bootstrap."),
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing JSON file.")] = False,
+    header: HeaderOption = True,
+    delimiter: DelimiterOption = None,
+) -> None:
+    """How good are these scores? Metrics with intervals, for each class and each group."""
+    from metabalance.study.judging import judge_command
+
+    judge_command(
+        data=data, target=target, score=score, positive=positive, decision=decision, metrics=metrics, cost=cost,
+        groups=groups, weight=weight, json_path=json, level=level, resamples=resamples, seed=seed, stream=stream,
+        overwrite=overwrite, header=header, delimiter=delimiter,
+    )  # fmt: skip
+
+
+@app.command()
+@_guarded
+def report(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A run folder of compare, a model folder of fit, or a table of scores and true classes."
+        ),
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="With a model: rows it has not seen, with their classes.", show_default=False),
+    ] = None,
+    target: TargetOption = None,
+    score: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of the positive class's scores, or how the columns of all classes begin.",
+            show_default=False,
+        ),
+    ] = None,
+    decision: Annotated[
+        str | None, typer.Option(help="Column of decided classes.", show_default=False)
+    ] = None,
+    weight: Annotated[str | None, typer.Option(help="Column of weights.", show_default=False)] = None,
+    groups: Annotated[
+        str | None, typer.Option(help="Column of groups to be looked at one by one.", show_default=False)
+    ] = None,
+    positive: PositiveOption = None,
+    cost: CostOption = None,
+    out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("report.html"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    header: HeaderOption = True,
+    delimiter: DelimiterOption = None,
+) -> None:
+    """One offline HTML page on a run, a model or a scored file, with a threshold to move."""
+    from metabalance.study.report.command import report_command
+
+    report_command(
+        source=source, data=data, target=target, score=score, decision=decision, weight=weight, groups=groups,
+        positive=positive, cost=cost, out=out, overwrite=overwrite, header=header, delimiter=delimiter,
+        command=shlex.join(["metabalance", *sys.argv[1:]]),
+    )  # fmt: skip
+
+
+@app.command()
+@_guarded
 def export(
-    model: Annotated[Path, typer.Argument(help="A model folder written by metabalance fit.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="A model folder written by metabalance fit; for evidently a run folder or monitor's JSON."
+        ),
+    ],
     form: Annotated[
-        str, typer.Option("--format", help="onnx, or torch for a torch.export program.")
+        str,
+        typer.Option("--format", help="onnx, torch for a torch.export program, or evidently for figures."),
     ] = "onnx",
     out: Annotated[
         Path | None,
-        typer.Option(help="The file, .onnx or .pt2; by default the folder's name.", show_default=False),
+        typer.Option(
+            help="The file, .onnx, .pt2 or .json; by default the folder's name.", show_default=False
+        ),
     ] = None,
     pixels: Annotated[
         str, typer.Option(help="For images: uint8, or float32 for values from 0 to 1.")
@@ -371,6 +546,53 @@ def export(
     from metabalance.study.export import export_command
 
     export_command(model=model, form=form, out=out, overwrite=overwrite, pixels=pixels)
+
+
+@app.command()
+@_guarded
+def monitor(
+    model: Annotated[Path, typer.Argument(help="A model folder written by metabalance fit.")],
+    data: DataArgument,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of the true classes, where some are known by now; for images any word.",
+            show_default=False,
+        ),
+    ] = None,
+    history: Annotated[
+        Path | None, typer.Option("--json", help="Add a dated entry to this JSON file.", show_default=False)
+    ] = None,
+    level: Annotated[float, typer.Option(help="Level of intervals and tests.", min=0.5, max=0.9999)] = 0.95,
+    tolerance: Annotated[
+        float, typer.Option(help="A loss of a metric that does not matter.", min=0, max=1)
+    ] = 0.02,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(
+            help="What makes the status 1: drift, prior, performance, or nothing; by default all.",
+            show_default=False,
+        ),
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            help="Old rows to compare with, in place of those the model remembers.", show_default=False
+        ),
+    ] = None,
+    header: HeaderOption = True,
+    delimiter: DelimiterOption = None,
+    skip_broken: SkipBrokenOption = False,
+) -> None:
+    """Are new rows still those the model knows, and is it as good as promised? Status 0: fine, 1: alarm, 2: bad input."""
+    from metabalance.study.watch import monitor_command
+
+    status = monitor_command(
+        model=model, data=data, target=target, reference=reference, history=history, fail_on=fail_on, level=level,
+        tolerance=tolerance, header=header, delimiter=delimiter, skip_broken=skip_broken,
+    )  # fmt: skip
+    if status:
+        raise typer.Exit(status)
 
 
 @app.command()

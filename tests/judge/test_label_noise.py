@@ -30,6 +30,7 @@ from metabalance.judge import (
     ranking_stability,
     roc_auc,
 )
+from metabalance.judge.reweighted import evaluator
 
 PI = 492 / 284807
 DECISION = (
@@ -341,12 +342,23 @@ def test_impossible_rates_give_no_value_and_say_what_would_be_possible():
         )
 
 
+def test_a_count_below_zero_by_chance_is_called_chance():
+    prediction, labels = np.repeat([0, 1], [900, 100]), np.repeat([0, 1, 0, 1], [895, 5, 14, 86])
+    found = corrected_metric(
+        "precision", prediction, labels, (0.2, 0.001)
+    )  # 20 of 100 would be expected to be missed
+    assert math.isnan(found.value)
+    assert "class 0 called 1 is -7.51, below 0, which chance does" in found.reason
+    many = corrected_metric("precision", prediction.repeat(100), labels.repeat(100), (0.2, 0.001))
+    assert "these rates do not fit the data" in many.reason
+
+
 def test_resamples_that_contradict_the_rates_are_counted():
     prediction = np.repeat([0, 1], [900, 100])
     labels = np.concatenate([np.repeat([0, 1], [889, 11]), np.repeat([0, 1], [40, 60])])
     found = corrected_metric("recall", prediction, labels, (0.1, 0.012), n_boot=300)
     assert found.value > 0.98
-    assert "there the rates are not possible" in found.reason
+    assert "there a corrected count is below 0" in found.reason
 
 
 def test_expected_cost_of_decisions_is_corrected():
@@ -504,6 +516,18 @@ def test_more_classes_take_a_share_for_each():
     assert ranked.value[0] == pytest.approx(average_precision(p, y, weight))
     with pytest.raises(ValueError, match="the priors of 3 classes have no default"):
         metric_against_prior(p, y, "f1")
+
+
+def test_one_pass_over_weights_serves_all_priors():
+    s, y = scored(13, n=400)
+    priors = np.array([[0.5, 0.5], [0.99, 0.01]])
+    w = np.random.default_rng(0).integers(0, 3, 400)
+    for name in ("average_precision", "recall", "brier"):
+        values = evaluator(get_metric(name), [s, s], y, priors, False)(w)
+        share = np.array([w[y == c].sum() for c in (0, 1)]) / w.sum()
+        expected = [get_metric(name)(s, y, w * (prior / share)[y]) for prior in priors]
+        np.testing.assert_allclose(values, expected, atol=1e-12)
+    assert np.isnan(evaluator(get_metric("average_precision"), [s, s], y, priors, False)(w * (1 - y))).all()
 
 
 def test_costs_are_weighed_at_each_prior():

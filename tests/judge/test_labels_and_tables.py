@@ -222,3 +222,9 @@ def test_encoding_can_be_undone(values):
         assert [labels.classes[i] for i in labels.index] == values
         counts = np.bincount(labels.index)
         assert counts[labels.positive] == counts.min()
+
+
+def test_an_average_over_classes_has_no_interval_of_a_share():
+    label, y, _ = data(7)
+    assert judge.interval_for("recall", label, y).method == "wilson"
+    assert judge.interval_for("recall_macro", label, y, n_boot=20).method == "bca"

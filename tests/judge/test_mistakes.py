@@ -331,6 +331,22 @@ def test_bias_says_whom_average_precision_prefers():
     assert json.loads(json.dumps(bias.as_dict()))["groups"][0]["rows"] == 4000
 
 
+def test_a_preference_is_told_only_where_there_is_one():
+    # Four hundred positives of both groups, then a mistake at every other rank, the groups taking turns.
+    y = np.concatenate([np.ones(400, int), np.tile([0, 1], 400), np.zeros(1200, int)])
+    g = np.concatenate([np.tile(["a", "b"], 200), np.where(np.arange(800) // 2 % 2, "a", "b"), ["b"] * 1200])
+    bias = subpopulation_bias(-np.arange(2400.0), y, g)
+    assert all(0.95 < part.preference < 1.05 for part in bias.groups)
+    assert "no clear preference" in bias.says[-1]
+    turned = np.where(np.arange(800) < 400, "b", "a")  # the rarer group makes the higher mistakes
+    bias = subpopulation_bias(-np.arange(2400.0), y, np.concatenate([g[:400], turned, g[1200:]]))
+    assert "drawn to group 'b' here, not to the one with most" in bias.says[-1]
+    perfect = subpopulation_bias(-np.arange(2400.0), np.sort(y)[::-1], g)
+    assert perfect.mistakes == 0
+    assert "no mistake to repair" in perfect.says[-1]
+    assert perfect.as_dict()["groups"][0]["preference"] is None
+
+
 def test_shares_are_those_of_a_loop_over_all_pairs():
     rng = np.random.default_rng(2)
     s, y, g = rng.integers(0, 8, 60) / 8, rng.integers(0, 2, 60), rng.integers(0, 3, 60)

@@ -310,7 +310,7 @@ def test_the_command_writes_a_file_that_describes_itself(folder, models, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--format", "tflite"], "use onnx or torch"),
+        (["--format", "tflite"], "use onnx, torch or evidently"),
         (["--out", "x.pt2"], "must end in .onnx"),
         (["--format", "torch", "--out", "x.onnx"], "must end in .pt2"),
         (["--pixels", "bits"], "use uint8, or float32"),

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import make_classification
 from sklearn.metrics import average_precision_score
@@ -12,7 +13,7 @@ from metabalance.study.candidates import DEFAULT_RECIPES, Candidate, parse_candi
 from metabalance.study.fitting import Fitted, Settings, binary_or_all, fit_candidate
 from metabalance.study.jobs import FoldData, fit_fold, prepare_fold
 from metabalance.study.load import make_table
-from metabalance.study.ship import Network
+from metabalance.study.ship import Network, TrainedModel
 from metabalance.study.store import RunStore
 from metabalance.study.train import Training, train_table
 
@@ -151,3 +152,28 @@ def test_held_out_figures_are_those_of_the_place_where_the_model_works():
     expected = average_precision_score(target, scores, sample_weight=weight)
     assert training.metrics["average_precision"].value == pytest.approx(expected)
     assert expected < average_precision_score(target, scores) - 0.05
+
+
+@pytest.mark.parametrize("mode", ["temperature", "vector", "isotonic", "beta", "sigmoid", "none"])
+def test_every_calibration_is_fitted_stored_and_read_again(mode, tmp_path):
+    frame = pd.DataFrame(X, columns=list("abcdef")).assign(y=Y)
+    table = make_table(frame, "y")
+    model = train_table(
+        table, "logistic", calibration=mode, objective="recall@precision>=0.6", network={"epochs": 2}
+    ).model
+    assert model.calibrator.mode == mode
+    assert model.decision.objective == "recall@precision>=0.6"
+    model.save(tmp_path / "model")
+    again = TrainedModel.load(tmp_path / "model")
+    assert again.calibrator.to_dict() == model.calibrator.to_dict()
+    assert again.decision == model.decision
+    np.testing.assert_array_equal(again.predict_proba(frame[:50]), model.predict_proba(frame[:50]))
+    called = again.decide(again.predict_proba(frame)) == model.classes[model.positive]
+    assert Y[called].mean() > 0.5
+
+
+def test_a_constraint_that_cannot_be_met_is_told_in_the_decision():
+    noise = np.random.default_rng(0).normal(size=(600, 6)).astype(np.float32)
+    frame = pd.DataFrame(noise, columns=list("abcdef")).assign(y=Y[:600])
+    model = train_table(make_table(frame, "y"), "logistic", objective="recall@precision>=0.99").model
+    assert "not attainable" in model.decision.note or model.decision.achieved < 0.3

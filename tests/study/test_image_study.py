@@ -266,7 +266,12 @@ def test_a_saved_model_gives_the_same_bits(model, table):
     np.testing.assert_array_equal(loaded.predict_proba(table.pixels), trained.predict_proba(table.pixels))
     alone = np.vstack([loaded.predict_proba(table.pixels[i : i + 1]) for i in range(5)])
     np.testing.assert_allclose(alone, loaded.predict_proba(table.pixels)[:5], atol=1e-6)
-    assert {p.name for p in place.iterdir()} == {"manifest.json", "weights.safetensors"}
+    assert {p.name for p in place.iterdir()} == {
+        "manifest.json",
+        "weights.safetensors",
+        "evidence.json",
+        "reference.json",
+    }
     with pytest.raises(DataError, match=r"\(3, 8, 8\), but \(1, 8, 8\)"):
         loaded.predict_proba(np.zeros((1, 3, 8, 8), dtype=np.uint8))
 

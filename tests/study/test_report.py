@@ -13,17 +13,12 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from metabalance.data.errors import DataError
+from metabalance.methods import METHODS
 from metabalance.study.report import render_report
-from metabalance.study.report.figures import (
-    COLOURS,
-    Difference,
-    Line,
-    calibration,
-    forest,
-    precision_recall,
-    roc,
-)
-from metabalance.study.report.view import build_view
+from metabalance.study.report.comparison import build_view
+from metabalance.study.report.curves import calibration, precision_recall, roc
+from metabalance.study.report.drawing import COLOURS, Line
+from metabalance.study.report.forest import Difference, forest
 
 NAN = float("nan")
 METRICS = {
@@ -31,6 +26,7 @@ METRICS = {
     "roc_auc": {"title": "ROC AUC", "greater_is_better": True},
     "brier": {"title": "Brier score", "greater_is_better": False},
 }
+PAPERS = {paper.url for method in METHODS for paper in method.papers}
 VOID = {"br", "meta", "wbr", "link", "img", "input", "hr", "path", "use", "rect"}
 
 
@@ -175,16 +171,19 @@ def test_the_page_needs_no_network_and_no_scripts(result, tmp_path):
     html = render(result, tmp_path / "r.html")
     reader = Reader(html)
     assert not {"script", "link", "iframe", "img", "object", "image"} & set(reader.tags)
-    assert "http" not in html
+    assert "default-src &#39;none&#39;; script-src &#39;none&#39;" in html
     assert "@import" not in html
     assert not any(name.startswith("on") for name, _ in reader.attributes)
     for name, value in reader.attributes:
         if name in ("href", "xlink:href"):
-            assert value.startswith("#")
+            assert value.startswith("#") or value in PAPERS, "a link to a paper waits to be clicked"
+        assert name != "src"
     ids = [value for name, value in reader.attributes if name == "id"]
     defined = set(ids)
     assert len(defined) == len(ids), "an id that occurs twice makes one figure borrow from another"
-    referred = {value[1:] for name, value in reader.attributes if name in ("href", "xlink:href")}
+    referred = {
+        value[1:] for name, value in reader.attributes if name in ("href", "xlink:href") and value[0] == "#"
+    }
     assert referred <= defined
 
 
@@ -434,7 +433,7 @@ def test_forest_words_and_colours(narrow):
 
 
 def test_one_vague_interval_does_not_crush_the_others():
-    from metabalance.study.report.figures import _limits
+    from metabalance.study.report.forest import _limits
 
     low, high = _limits(ROWS)
     assert -0.2 < low < 0 < 0.1 < high < 0.3

@@ -7,11 +7,19 @@ torch.
 
 from typing import Any
 
+from metabalance.adjust.abstain import (
+    ABSTAINED,
+    SelectiveRule,
+    choose_selection,
+    decide_or_abstain,
+    risk_coverage,
+)
 from metabalance.adjust.base import Calibration
 from metabalance.adjust.beta import BetaCalibration
 from metabalance.adjust.calibrate import Calibrator
 from metabalance.adjust.calibrations import CALIBRATIONS, get_calibration, read_calibration
 from metabalance.adjust.choose import choose_decision
+from metabalance.adjust.conformal import ConformalSets, class_coverage, conformal_quantile
 from metabalance.adjust.constrained import ConstrainedThreshold, choose_constrained
 from metabalance.adjust.cost import parse_cost, read_cost_matrix
 from metabalance.adjust.decision import Decision
@@ -29,10 +37,12 @@ from metabalance.adjust.variability import ThresholdVariability, threshold_varia
 from metabalance.adjust.vector import VectorScaling
 
 __all__ = [
+    "ABSTAINED",
     "CALIBRATIONS",
     "BetaCalibration",
     "Calibration",
     "Calibrator",
+    "ConformalSets",
     "ConstrainedThreshold",
     "Decision",
     "IsotonicCalibration",
@@ -41,6 +51,7 @@ __all__ = [
     "PosthocLogitAdjustment",
     "PriorEstimate",
     "ScaledLinear",
+    "SelectiveRule",
     "ShiftedLogits",
     "SigmoidCalibration",
     "Threshold",
@@ -49,9 +60,13 @@ __all__ = [
     "choose_class_multipliers",
     "choose_constrained",
     "choose_decision",
+    "choose_selection",
     "choose_tau",
     "choose_threshold",
+    "class_coverage",
+    "conformal_quantile",
     "decide_by_row_cost",
+    "decide_or_abstain",
     "estimate_prior_bbse",
     "estimate_prior_em",
     "freeze_trunk",
@@ -62,6 +77,7 @@ __all__ = [
     "prior_threshold",
     "read_calibration",
     "read_cost_matrix",
+    "risk_coverage",
     "row_costs",
     "sampling_prior",
     "shift_binary",

@@ -84,11 +84,11 @@ def threshold_variability(
         values = [choose(p, y, np.where(fold == k, 0.0, w)) for k in range(folds)]
     else:
         for _ in range(n_boot):
-            count = np.zeros(len(p))
-            for rows in classes:
-                if len(rows):
-                    count[rows] = np.bincount(rng.integers(len(rows), size=len(rows)), minlength=len(rows))
-            values.append(choose(p, y, w * count))
+            # Repeated rows and not weights: to a bound that depends on the number of rows, uneven weights are fewer rows.
+            drawn = np.concatenate(
+                [rows[rng.integers(len(rows), size=len(rows))] for rows in classes if len(rows)]
+            )
+            values.append(choose(p[drawn], y[drawn], w[drawn]))
     found = np.asarray(values, dtype=np.float64)
     defined = found[np.isfinite(found)]
     low = high = float("nan")

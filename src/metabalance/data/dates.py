@@ -15,6 +15,7 @@ _DATES = (
     *("%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%b-%Y", "%b-%y"),
 )
 _TIMES = ("", " %H:%M:%S", " %H:%M", "T%H:%M:%S", "T%H:%M", "T%H:%M:%S.%f", " %H:%M:%S.%f", "T%H:%M:%SZ")
+_SHORTEST = 6  # 1/2/98
 FORMATS = tuple(date + time for date, time in product(_DATES, _TIMES))
 
 
@@ -28,6 +29,8 @@ def date_format(column: pd.Series) -> str | None:
     if not len(values) or not all(isinstance(value, str) for value in values.head(5)):
         return None
     head = values.head(5)
+    if any(len(value) < _SHORTEST or not any(map(str.isdigit, value)) for value in map(str, head)):
+        return None  # a code or a word, at a glance
     for form in FORMATS:
         # A few values rule out nearly every format for nearly every column.
         parts = (head, values)

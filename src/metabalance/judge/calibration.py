@@ -8,7 +8,7 @@ from scipy.fft import dct
 
 from metabalance.judge.checks import Undefined, check_probabilities, nan_when_undefined
 
-__all__ = ["bin_index", "ece", "ece_classwise", "ece_kernel", "ece_per_class"]
+__all__ = ["ece", "ece_classwise", "ece_kernel", "ece_per_class"]
 
 Array = NDArray[Any]
 GRID = 2**14  # of the kernel; its spacing is far below any bandwidth that a million rows give
@@ -171,7 +171,7 @@ def _smooth_gap(stated: Array, hit: Array, weight: Array, bandwidth: float | Non
     place = stated * GRID
     left = np.minimum(place.astype(np.int64), GRID - 1)
     residual = weight * (hit - stated) / weight.sum()
-    mass = np.bincount(left, residual * (left + 1 - place), GRID + 1)
+    mass: Array = np.bincount(left, residual * (left + 1 - place), GRID + 1)
     mass += np.bincount(left + 1, residual * (place - left), GRID + 1)
     mass[1:-1] *= 0.5  # as the transform counts the ends
     waves, decay = dct(mass, type=1), -((np.pi * np.arange(GRID + 1)) ** 2) / 2

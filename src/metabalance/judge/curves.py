@@ -7,8 +7,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from metabalance.judge.checks import Undefined, check_scores
 
-__all__ = ["binary_curve", "check_binary", "corners", "cumulated_from_top"]
-
 Array = NDArray[Any]
 POSITIVE, NEGATIVE = "the positive class", "the negative class"
 

@@ -42,6 +42,7 @@ _UNMOVED_BY_SHARES = (
     *AREAS,
     balance.balanced_accuracy,
     balance.g_mean,
+    balance.index_balanced_accuracy,
     decision.recall,
     decision.specificity,
 )
@@ -105,7 +106,12 @@ def interval_for(
     function = measure.function if isinstance(measure, Metric) else measure
     even = groups is None and (sample_weight is None or all_one(np.asarray(sample_weight)))
     s, y = np.asarray(scores), np.asarray(target)
-    trials = _trials(function, s, y) if even and method in ("auto", "wilson") else None
+    # An average over classes is no share of rows, though its function may be that of one.
+    options = measure.options if isinstance(measure, Metric) else {}
+    share = function is decision.accuracy or (
+        options.get("average") is None and options.get("num_classes", 2) == 2
+    )
+    trials = _trials(function, s, y) if even and share and method in ("auto", "wilson") else None
     if trials is not None:
         return wilson_interval(*trials, level=level)
     closed = even and any(known is function for known in AREAS) and (s.ndim == 1 or s.shape[1] == 2)

@@ -113,15 +113,17 @@ def corrected_metric(
     if np.isnan(value) or not n_boot:
         return Interval(value, nan, nan, level, method, reason)
     # Labels in place of scores: rows with the same label and prediction are alike, and a bootstrap counts them.
-    judged = labels_of(scores) if measure.kind == "decision" else scores
-    if measure.function is average_precision and groups is None:
-        groups = np.arange(len(np.asarray(target)))  # its own terms tell a row of weight 2 from two rows
+    judged = labels_of(scores) if measure.kind == "decision" else np.asarray(scores)
+    if measure.kind != "decision" and groups is None:
+        groups = np.arange(len(judged))  # average precision's own terms tell a row of weight 2 from two rows
     found = bootstrap_interval(
         quiet, judged, target, sample_weight,
         n_boot=n_boot, level=level, method=method, stratified=False, groups=groups, seed=seed,
     )  # fmt: skip
     if "left out" in found.reason or "resamples" in found.reason:
-        return replace(found, reason=f"{found.reason} (there the rates are not possible)")
+        return replace(
+            found, reason=f"{found.reason} (there a corrected count is below 0, or the value outside 0 to 1)"
+        )
     return found
 
 
@@ -173,15 +175,22 @@ def _of_table(measure: Metric, s: Array, y: Array, w: Array | None, matrix: Arra
 
 def _impossible(table: Array, true: Array, matrix: Array) -> str:
     i, j = np.unravel_index(int(true.argmin()), true.shape)
-    text = f"the corrected count of class {i} called {j} is {true.min():.3g}, below 0: these rates do not fit the data"
+    text = f"the corrected count of class {i} called {j} is {true.min():.3g}, below 0"
     if len(matrix) != 2:
-        return text
+        return f"{text}: these rates do not fit the data, or the rows are too few"
+    # With no such row at all, the labels among those called j would be wrong by chance alone.
+    called, wrong = table[:, j].sum(), matrix[1 - i, i]
+    chance = np.sqrt(called * wrong * (1 - wrong)) / abs(1 - matrix[0, 1] - matrix[1, 0])
+    if -true.min() <= 3 * chance:
+        return (
+            f"{text}, which chance does when there are few such rows (3 times its spread is {3 * chance:.3g})"
+        )
     # P(label 1 | called j) is a mean of the false-alarm rate and 1 - miss, so neither can lie outside.
-    called = table.sum(axis=0)
-    share = table[:, called > 0] / called[called > 0]
+    columns = table.sum(axis=0)
+    share = table[:, columns > 0] / columns[columns > 0]
     return (
-        f"{text} (a false-alarm rate is at most {share[1].min():.4g} here, a miss rate at most {share[0].min():.4g}, "
-        f"but {matrix[0, 1]:g} and {matrix[1, 0]:g} were given)"
+        f"{text}: these rates do not fit the data (a false-alarm rate is at most {share[1].min():.4g} here, a miss rate "
+        f"at most {share[0].min():.4g}, but {matrix[0, 1]:g} and {matrix[1, 0]:g} were given)"
     )
 
 

@@ -20,6 +20,7 @@ from metabalance.judge.ranking import average_precision, roc_auc
 __all__ = ["Subpopulation", "SubpopulationBias", "subpopulation_bias"]
 
 Array = NDArray[Any]
+CLEAR = 1.25  # times as much gained by a repair in one group as in another: below, no preference is told
 UNEQUAL = 2.0  # times as many positives: from here on the groups' average precisions are not comparable
 
 
@@ -193,18 +194,23 @@ def _says(parts: list[Subpopulation]) -> list[str]:
         "average precisions are not comparable as they stand; compare those at the common prevalence, or the "
         "areas under the ROC curve."
     )
-    liked = [p for p in known if p.preference > 1]
-    if liked and most in liked:
+    drawn = most.preference / least.preference if least.preference > 0 else float("inf")
+    if np.isnan(most.preference):
+        out.append("The ranking has no mistake to repair.")
+    elif drawn > CLEAR:
         out.append(
             f"A model chosen by average precision over all rows is drawn to group {most.group!r}: it keeps "
             f"{most.share_of_mistakes:.0%} of the mistakes, but repairing them is {most.share_of_gain:.0%} of what "
             "there is to gain. To ROC AUC every mistake counts the same."
         )
-    elif liked:
-        names = ", ".join(repr(p.group) for p in liked)
+    elif drawn < 1 / CLEAR:
         out.append(
-            f"Average precision over all rows is drawn to group {names} here, not to the one with most positives: "
-            "its mistakes stand higher."
+            f"Average precision over all rows is drawn to group {least.group!r} here, not to the one with most "
+            "positives: its mistakes stand higher."
+        )
+    else:
+        out.append(
+            "Average precision over all rows has no clear preference for a group's mistakes on these rows."
         )
     return out
 

@@ -137,7 +137,8 @@ def scores_at_auroc(n: int, auroc: float, prevalence: float, seed: int = 0) -> t
     """Scores and labels ``(n,)`` whose expected area under the ROC curve is ``auroc``.
 
     Positives are uniform on (0, 1); each negative falls into the gap above k of them, k binomial with mean
-    ``(1 - auroc)`` of the positives, and is uniform inside.
+    ``(1 - auroc)`` of the positives, and is uniform inside. With many positives the negatives gather at one quantile of
+    them, and the ROC curve becomes a step: the sampler is for the paper's small groups.
 
     Args:
         n: Rows.

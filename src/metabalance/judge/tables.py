@@ -7,8 +7,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from metabalance.judge.checks import Undefined, check_rows
 
-__all__ = ["averaged", "checked_table", "confusion", "ratio"]
-
 Array = NDArray[Any]
 AVERAGES = (None, "macro", "weighted", "micro")
 

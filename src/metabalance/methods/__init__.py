@@ -114,13 +114,13 @@ def _entry(paper: Paper) -> str:
 
 def _latex(text: str) -> str:
     """Escapes what TeX reads as a command, and writes accents as commands."""
-    accents = {"\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0308": '"'}
+    accents = {"\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0308": '"', "\u030c": "v "}
     out: list[str] = []
     for char in unicodedata.normalize("NFD", text):
         if char in accents:
             out[-1] = f"{{\\{accents[char]}{out[-1]}}}"
         else:
-            out.append(f"\\{char}" if char in "&%$#_" else char)
+            out.append(f"\\{char}" if char in "&%$#_" else "{\\l}" if char == "ł" else char)
     return "".join(out)
 
 

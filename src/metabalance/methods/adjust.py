@@ -46,5 +46,50 @@ METHODS: tuple[Method, ...] = (
         "Chooses where to cut the probability, for a metric or for the cost of each kind of mistake.",
         (papers.ELKAN, papers.SHENG), ("metabalance.adjust.threshold:choose_threshold",),
     ),
+    Method(
+        "vector_scaling", "adjust", "Calibrates by one factor and one bias for each class's log-probability.",
+        (papers.GUO,), ("metabalance.adjust:VectorScaling",),
+    ),
+    Method(
+        "isotonic", "adjust", "Calibrates by the rising step curve that fits the frequencies best.",
+        (papers.ZADROZNY,), ("metabalance.adjust:IsotonicCalibration",),
+    ),
+    Method(
+        "beta", "adjust", "Calibrates by a curve of three parameters that can bend either way.", (papers.KULL,),
+        ("metabalance.adjust:BetaCalibration",),
+    ),
+    Method(
+        "platt", "adjust", "Calibrates by a sigmoid of the log odds.", (papers.PLATT,),
+        ("metabalance.adjust:SigmoidCalibration",),
+    ),
+    Method(
+        "label_shift_em", "adjust",
+        "Finds the class shares of unlabelled rows by maximum likelihood, from calibrated probabilities.",
+        (papers.SAERENS,), ("metabalance.adjust:estimate_prior_em",),
+    ),
+    Method(
+        "bbse", "adjust",
+        "Finds the class shares of unlabelled rows from a confusion table on labelled ones, with no calibration needed.",
+        (papers.LIPTON,), ("metabalance.adjust:estimate_prior_bbse",),
+    ),
+    Method(
+        "constrained_threshold", "adjust",
+        "The best threshold that keeps a wanted precision, false-alarm rate or number of alerts, with a confidence.",
+        (papers.ANGELOPOULOS,), ("metabalance.adjust.constrained:choose_constrained",),
+    ),
+    Method(
+        "row_costs", "adjust", "Decides each row by its own costs, such as the amount at stake.",
+        (papers.BAHNSEN, papers.ELKAN), ("metabalance.adjust.row_cost:decide_by_row_cost",),
+    ),
+    Method(
+        "conformal_sets", "adjust",
+        "Sets of classes that hold the true one at a promised rate, for each class or cluster of classes.",
+        (papers.DING, papers.VOVK, papers.SADINLE, papers.ROMANO), ("metabalance.adjust.conformal:ConformalSets",),
+    ),
+    Method(
+        "abstention", "adjust",
+        "Hands uncertain rows to a person, and keeps the rare class from being the one that is always handed over.",
+        (papers.CHOW, papers.JONES), ("metabalance.adjust.abstain:decide_or_abstain",),
+    ),
 )
 # fmt: on

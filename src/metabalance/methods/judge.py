@@ -67,5 +67,21 @@ METHODS: tuple[Method, ...] = (
         "A metric as the test data would give it if the classes had other shares, with intervals.",
         (papers.ELKAN, papers.MCDERMOTT), ("metabalance.judge.against_prior:metric_against_prior",),
     ),
+    Method(
+        "h_measure", "judge", "The expected loss over a stated distribution of costs, the same for every model.",
+        (papers.HAND, papers.HAND_2014), ("metabalance.judge:h_measure",),
+    ),
+    Method(
+        "smooth_ece", "judge", "Calibration error by a kernel whose width follows from the data, without bins.",
+        (papers.BLASIOK,), ("metabalance.judge:ece_kernel",),
+    ),
+    Method(
+        "net_benefit", "judge", "True alarms minus false ones, weighed by what the threshold says about their worth.",
+        (papers.VICKERS,), ("metabalance.judge:net_benefit_curve",),
+    ),
+    Method(
+        "index_balanced_accuracy", "judge", "A product of recalls, weighed by which class they favour.",
+        (papers.GARCIA,), ("metabalance.judge:index_balanced_accuracy",),
+    ),
 )
 # fmt: on

@@ -256,13 +256,13 @@ EFRON = Paper(
 )
 NEWCOMBE = Paper(
     "newcombe2006confidence",
-    "Confidence Intervals for an Effect Size Measure Based on the Mann-Whitney Statistic. "
-    "Part 2: Asymptotic Methods and Evaluation",
-    ("Robert G. Newcombe",), 2006, "Statistics in Medicine", "article", "25", "559-573", doi="10.1002/sim.2324",
+    "Confidence Intervals for an Effect Size Measure Based on the Mann-Whitney Statistic. Part 2: Asymptotic Methods and "
+    "Evaluation",
+    ("Robert G. Newcombe",), 2006, "Statistics in Medicine", "article", "25", "559-573",
 )
 DEMSAR = Paper(
-    "demsar2006statistical", "Statistical Comparisons of Classifiers over Multiple Data Sets", ("Janez Demsar",),
-    2006, "Journal of Machine Learning Research", "article", "7", "1-30",
+    "demsar2006statistical", "Statistical Comparisons of Classifiers over Multiple Data Sets", ("Janez Demšar",), 2006,
+    "Journal of Machine Learning Research", "article", "7", "1-30",
 )
 HOLM = Paper(
     "holm1979simple", "A Simple Sequentially Rejective Multiple Test Procedure", ("Sture Holm",), 1979,
@@ -386,6 +386,84 @@ MENON_NOISE = Paper(
 NATARAJAN = Paper(
     "natarajan2013learning", "Learning with Noisy Labels",
     ("Nagarajan Natarajan", "Inderjit S. Dhillon", "Pradeep Ravikumar", "Ambuj Tewari"), 2013, NEURIPS, volume="26",
+)
+LIPTON = Paper(
+    "lipton2018detecting", "Detecting and Correcting for Label Shift with Black Box Predictors",
+    ("Zachary C. Lipton", "Yu-Xiang Wang", "Alexander J. Smola"), 2018, ICML, arxiv="1802.03916",
+)
+ZADROZNY = Paper(
+    "zadrozny2002transforming", "Transforming Classifier Scores into Accurate Multiclass Probability Estimates",
+    ("Bianca Zadrozny", "Charles Elkan"), 2002,
+    "ACM SIGKDD International Conference on Knowledge Discovery and Data Mining",
+)
+KULL = Paper(
+    "kull2017beta",
+    "Beta Calibration: A Well-Founded and Easily Implemented Improvement on Logistic Calibration for Binary Classifiers",
+    ("Meelis Kull", "Telmo M. Silva Filho", "Peter Flach"), 2017,
+    "International Conference on Artificial Intelligence and Statistics",
+)
+PLATT = Paper(
+    "platt1999probabilistic",
+    "Probabilistic Outputs for Support Vector Machines and Comparisons to Regularized Likelihood Methods",
+    ("John C. Platt",), 1999, "Advances in Large Margin Classifiers",
+)
+VOVK = Paper(
+    "vovk2003mondrian", "Mondrian Confidence Machine",
+    ("Vladimir Vovk", "David Lindsay", "Ilia Nouretdinov", "Alex Gammerman"), 2003, "Technical report", "misc",
+)
+SADINLE = Paper(
+    "sadinle2019least", "Least Ambiguous Set-Valued Classifiers with Bounded Error Levels",
+    ("Mauricio Sadinle", "Jing Lei", "Larry Wasserman"), 2019, JASA, "article", "114", "223-234", "1609.00451",
+)
+ROMANO = Paper(
+    "romano2020classification", "Classification with Valid and Adaptive Coverage",
+    ("Yaniv Romano", "Matteo Sesia", "Emmanuel J. Candès"), 2020, NEURIPS, volume="33", arxiv="2006.02544",
+)
+DING = Paper(
+    "ding2023class", "Class-Conditional Conformal Prediction with Many Classes",
+    ("Tiffany Ding", "Anastasios N. Angelopoulos", "Stephen Bates", "Michael I. Jordan", "Ryan J. Tibshirani"), 2023,
+    NEURIPS, volume="36", arxiv="2306.09335",
+)
+CHOW = Paper(
+    "chow1970optimum", "On Optimum Recognition Error and Reject Tradeoff", ("C. K. Chow",), 1970,
+    "IEEE Transactions on Information Theory", "article", "16", "41-46",
+)
+JONES = Paper(
+    "jones2021selective", "Selective Classification Can Magnify Disparities Across Groups",
+    ("Erik Jones", "Shiori Sagawa", "Pang Wei Koh", "Ananya Kumar", "Percy Liang"), 2021, ICLR, arxiv="2010.14134",
+)
+BAHNSEN = Paper(
+    "bahnsen2015example", "Example-Dependent Cost-Sensitive Decision Trees",
+    ("Alejandro Correa Bahnsen", "Djamila Aouada", "Björn Ottersten"), 2015, "Expert Systems with Applications",
+    "article", "42", "6609-6619",
+)
+ANGELOPOULOS = Paper(
+    "angelopoulos2021learn", "Learn then Test: Calibrating Predictive Algorithms to Achieve Risk Control",
+    ("Anastasios N. Angelopoulos", "Stephen Bates", "Emmanuel J. Candès", "Michael I. Jordan", "Lihua Lei"), 2021,
+    "arXiv preprint", "misc", arxiv="2110.01052",
+)
+HAND = Paper(
+    "hand2009measuring",
+    "Measuring Classifier Performance: A Coherent Alternative to the Area under the ROC Curve", ("David J. Hand",),
+    2009, "Machine Learning", "article", "77", "103-123",
+)
+HAND_2014 = Paper(
+    "hand2014better", "A Better Beta for the H Measure of Classification Performance",
+    ("David J. Hand", "Christoforos Anagnostopoulos"), 2014, "Pattern Recognition Letters", "article", "40", "41-46",
+    "1202.2564",
+)
+BLASIOK = Paper(
+    "blasiok2024smooth", "Smooth ECE: Principled Reliability Diagrams via Kernel Smoothing",
+    ("Jarosław Błasiok", "Preetum Nakkiran"), 2024, ICLR, arxiv="2309.12236",
+)
+VICKERS = Paper(
+    "vickers2006decision", "Decision Curve Analysis: A Novel Method for Evaluating Prediction Models",
+    ("Andrew J. Vickers", "Elena B. Elkin"), 2006, "Medical Decision Making", "article", "26", "565-574",
+)
+GARCIA = Paper(
+    "garcia2009index", "Index of Balanced Accuracy: A Performance Measure for Skewed Class Distributions",
+    ("Vicente García", "Ramón A. Mollineda", "José Salvador Sánchez"), 2009,
+    "Iberian Conference on Pattern Recognition and Image Analysis",
 )
 # fmt: on
 

@@ -30,12 +30,14 @@ def compare_command(
     cost: str | None, groups: str | None, time: str | None, budget: str | None, fit_limit: str | None, out: Path,
     workers: int | None, epochs: int, batch_size: int | None, dedupe: bool, header: bool, delimiter: str | None,
     keep: str | None, drop: str | None, command: str, image_size: str | None = None, module: str | None = None,
-    augment: bool = False, skip_broken: bool = False,
+    augment: bool = False, skip_broken: bool = False, track: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Compares recipes on a table or on images; prints the table and the advice, writes the run folder."""
     from metabalance.study.summary import summarise, write_results
+    from metabalance.study.tracking import logged_comparison, parse_track
 
     console = Console()
+    tracker = parse_track(track)
     with _as_data_errors():
         candidates = tuple(parse_candidates(recipes or DEFAULT_RECIPES))
     metric = _known_metric(metric)
@@ -59,6 +61,9 @@ def compare_command(
     write_results(result, out)
     show_result(console, result)
     console.print(f"\nReport: {escape(str(out / 'report.html'))}", soft_wrap=True, highlight=False)
+    if tracker is not None:
+        where = tracker.log(logged_comparison(result, out))
+        console.print(f"Tracked by {escape(where)}", soft_wrap=True, highlight=False)
     if run.failures and not any(recipe["fits"] for recipe in result["recipes"]):
         raise DataError(f"no fit succeeded: {next(iter(run.failures.values()))[1]}")
     return result
@@ -108,17 +113,23 @@ def fit_command(
     prior: str | None, holdout: float, metric: str, seed: int, groups: str | None, time: str | None, out: Path,
     overwrite: bool, missing_columns: str, epochs: int, batch_size: int | None, header: bool, delimiter: str | None,
     keep: str | None, drop: str | None, image_size: str | None = None, module: str | None = None, augment: bool = False,
-    skip_broken: bool = False,
+    skip_broken: bool = False, calibration: str = "bias_corrected", command: str = "", track: str | None = None,
 ) -> None:  # fmt: skip
     """Trains one recipe on a table or on images and saves the model folder."""
+    from metabalance.study.tracking import logged_training, parse_track
+
     console = Console()
+    tracker = parse_track(track)
     if missing_columns not in ("error", "impute"):
         raise DataError(f"--missing-columns {missing_columns!r} is unknown; use error or impute")
     _check_goal(out, overwrite)
     if overwrite and out.exists() and not (out / "manifest.json").is_file():
         raise DataError(f"{out} is no model folder and is not overwritten; choose another --out")
+    from metabalance.adjust import get_calibration
+
     with _as_data_errors():
         parse_candidates(recipe)
+        get_calibration(calibration)
     metric = _known_metric(metric)
     table = load_data(
         data, target, image_size=image_size, skip_broken=skip_broken, header=header, delimiter=delimiter,
@@ -126,11 +137,9 @@ def fit_command(
     )  # fmt: skip
     network = _network(table, epochs, batch_size, module, augment)
     matrix = _cost(cost, table)
-    objective = objective or ("cost" if matrix is not None else "f1")
-    if objective not in ("cost", "f1", "balanced_accuracy") or (objective == "cost" and matrix is None):
-        raise DataError(
-            f"--objective {objective!r} must be f1, balanced_accuracy, or cost together with --cost"
-        )
+    objective = _known_objective(
+        objective or ("cost" if matrix is not None else "f1"), len(table.classes), matrix
+    )
     goal = parse_prior(prior, table.classes, table.positive)
     show_table(console, table)
     from metabalance.study.train import train_table
@@ -138,10 +147,11 @@ def fit_command(
     with _as_data_errors(), console.status(f"training {escape(recipe)} ..."):
         training = train_table(
             table, recipe, seed=seed, metric=metric, cost=matrix, objective=objective, prior=goal, holdout=holdout,
-            network=network,
+            calibration=calibration, network=network,
             missing_columns="impute" if missing_columns == "impute" else "error",
         )  # fmt: skip
     model = training.model
+    model.record["command"] = command
     model.save(out, overwrite=overwrite)
     lines = [
         f"{recipe}, trained in {model.record['training_seconds']:.1f} s.",
@@ -153,6 +163,8 @@ def fit_command(
         f"decision: {_rule(model)}",
         f"Model: {out}",
     ]  # fmt: skip
+    if tracker is not None:
+        lines.append(f"Tracked by {tracker.log(logged_training(training, table.name, out))}")
     console.print("\n" + escape("\n".join(lines)), highlight=False, soft_wrap=True)
 
 
@@ -160,6 +172,8 @@ def _rule(model: Any) -> str:
     """The decision in words."""
     decision, classes = model.decision, [str(c) for c in model.classes]
     goal = "the lowest cost" if decision.objective == "cost" else f"the best {decision.objective}"
+    if "=" in decision.objective:
+        goal = decision.objective
     if decision.threshold is not None:
         return f"{classes[decision.positive]} from a probability of {decision.threshold:.4g}, for {goal}"
     if decision.multipliers is not None:
@@ -354,6 +368,25 @@ def _cost(text: str | None, table: Source) -> tuple[tuple[float, ...], ...] | No
                 )
             return parse_cost(text, table.positive)
         return read_cost_matrix(text, [str(c) for c in table.classes])
+
+
+def _known_objective(text: str, classes: int, cost: Any) -> str:
+    """An objective that a model can be fitted for, in its own spelling."""
+    from metabalance.adjust import parse_objective
+
+    with _as_data_errors():
+        wanted = parse_objective(text)
+    if wanted.goal == "cost" and cost is None:
+        raise DataError(f"--objective {text} must come with --cost, for instance --cost fn=50,fp=1")
+    if wanted.metric == "alerts":
+        raise DataError(
+            f"--objective {text} is a number a day; for a model give a share of the rows, alert_rate<=1%"
+        )
+    if classes > 2 and (wanted.metric or wanted.goal not in ("f1", "f1_macro", "balanced_accuracy", "cost")):
+        raise DataError(
+            f"--objective {text} is for two classes, but there are {classes}; use f1, balanced_accuracy or cost"
+        )
+    return str(wanted)
 
 
 def _known_metric(name: str, cost: Any = ((0, 1), (1, 0))) -> str:

@@ -19,7 +19,7 @@ from metabalance.study.splits import make_splits
 
 __all__ = ["Wish", "decide"]
 
-FEW = 30  # alerts: of fewer, the precision is known to a tenth at best
+FEW = 30  # alerts: fewer tell a precision to a sixth at best
 
 
 def decide(scored: Scored, wish: Wish, groups: np.ndarray | None = None) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def decide(scored: Scored, wish: Wish, groups: np.ndarray | None = None) -> dict
     if wish.cost_columns is not None:
         return _described(scored, wish) | decide_by_row(scored, probabilities, wish, groups)
     wanted = parse_objective(wish.objective)
-    chosen = _chooser(scored, probabilities, wanted, wish)
+    chosen = _chooser(scored, wanted, wish)
     weight = np.ones(len(scored.target)) if scored.weight is None else scored.weight
     halves = wish.judge == "half"
     splits = make_splits(
@@ -50,22 +50,16 @@ def decide(scored: Scored, wish: Wish, groups: np.ndarray | None = None) -> dict
     splits = splits[:1] if halves else splits
     labels, parts = np.full(len(weight), -1), []
     for split in splits:
-        mask = np.zeros(len(weight))
-        mask[split.train] = 1
-        parts.append(chosen(weight * mask))
+        parts.append(chosen(probabilities[split.train], scored.target[split.train], weight[split.train]))
         labels[split.test] = parts[-1][0].decide(probabilities[split.test])
     seen = np.flatnonzero(labels >= 0)
-    basis = weight.copy()
-    if halves:
-        basis[seen] = 0
-        decision, attainable = parts[0]
-    else:
-        decision, attainable = chosen(weight)
+    basis = splits[0].train if halves else np.arange(len(weight))
+    decision, attainable = chosen(probabilities[basis], scored.target[basis], weight[basis])
     result = {
         "objective": str(wanted),
         "decision": decision.to_dict(),
         "attainable": attainable,
-        "threshold": _threshold(scored, probabilities, basis, decision, chosen, parts, wish),
+        "threshold": _threshold(scored, basis, weight[basis], decision, chosen, parts, wish),
         "parts": [{"decision": d.to_dict(), "attainable": ok} for d, ok in parts],
         "judged": judged(scored, seen, labels[seen], wanted, wish, groups),
     }  # fmt: skip
@@ -73,9 +67,7 @@ def decide(scored: Scored, wish: Wish, groups: np.ndarray | None = None) -> dict
         *([decision.note] if decision.note else []),
         *calibration_note(scored, probabilities, weight, wanted),
     ]
-    alerts = (
-        int((decision.decide(probabilities[basis > 0]) == 1).sum()) if wanted.metric == "precision" else FEW
-    )
+    alerts = int((decision.decide(probabilities[basis]) == 1).sum()) if wanted.metric == "precision" else FEW
     if alerts < FEW and attainable:
         notes.append(
             f"only {alerts} alerts stand behind this threshold; --confidence 0.95 asks for enough of them"
@@ -87,20 +79,18 @@ def decide(scored: Scored, wish: Wish, groups: np.ndarray | None = None) -> dict
     return _described(scored, wish) | result | {"notes": notes}
 
 
-Chooser = Callable[[np.ndarray], tuple[Decision, bool]]
+Chooser = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[Decision, bool]]
 
 
-def _chooser(scored: Scored, probabilities: np.ndarray, wanted: Objective, wish: Wish) -> Chooser:
-    """``row weights (N,) -> decision, whether the constraint can be met``."""
+def _chooser(scored: Scored, wanted: Objective, wish: Wish) -> Chooser:
+    """``(probabilities (N, C), target (N,), weight (N,)) -> decision, whether the constraint can be met``."""
     size = len(scored.classes)
     if size > 2 and wanted.metric is not None:
         raise DataError(f"the objective {wanted} is for two classes, but there are {size}; join some first")
     if wanted.goal == "cost" and wish.cost is None:
         raise DataError("the objective cost needs costs; give for instance --cost fn=50,fp=1")
 
-    def choose(weight: np.ndarray) -> tuple[Decision, bool]:
-        rows = weight > 0
-        p, y, w = probabilities[rows], scored.target[rows], weight[rows]
+    def choose(p: np.ndarray, y: np.ndarray, w: np.ndarray) -> tuple[Decision, bool]:
         if size > 2 and wish.per_class and wanted.goal != "cost":
             goal = "f1_macro" if wanted.goal == "f1" else wanted.goal
             return choose_class_multipliers(p, y, goal, sample_weight=w, per_class=True), True
@@ -116,19 +106,19 @@ def _chooser(scored: Scored, probabilities: np.ndarray, wanted: Objective, wish:
 
 
 def _threshold(
-    scored: Scored, probabilities: np.ndarray, basis: np.ndarray, decision: Decision, chosen: Chooser,
+    scored: Scored, rows: np.ndarray, weight: np.ndarray, decision: Decision, chosen: Chooser,
     parts: list[tuple[Decision, bool]], wish: Wish,
 ) -> dict[str, Any] | None:  # fmt: skip
     """The threshold with its bootstrap interval, and those of the parts; None where there is none."""
     if decision.threshold is None:
         return None
 
-    def again(_: np.ndarray, __: np.ndarray, weight: np.ndarray) -> float:
-        found, attainable = chosen(weight)
+    def again(p: np.ndarray, y: np.ndarray, w: np.ndarray) -> float:
+        found, attainable = chosen(np.stack([1 - p, p], axis=1), y, w)
         return found.threshold if attainable and found.threshold is not None else float("nan")
 
     moved = threshold_variability(
-        again, probabilities[:, 1], scored.target, basis, n_boot=min(wish.n_boot, 200), level=wish.level, seed=wish.seed
+        again, scored.scores[rows], scored.target[rows], weight, n_boot=min(wish.n_boot, 200), level=wish.level, seed=wish.seed
     )  # fmt: skip
     return {
         "value": decision.threshold,

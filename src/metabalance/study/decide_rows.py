@@ -25,7 +25,7 @@ def decide_by_row(
             f"--cost-columns are for two classes, but there are {len(scored.classes)}; join some first"
         )
     rows = len(scored.target)
-    price = row_costs(rows, **{k: _column(scored, v) for k, v in wish.cost_columns.items()})  # type: ignore[arg-type]
+    price = row_costs(rows, **{k: _column(scored, v) for k, v in wish.cost_columns.items()})
     weight = np.ones(rows) if scored.weight is None else scored.weight
     y, index = scored.target, np.arange(rows)
     labels = decide_by_row_cost(probabilities, price)

@@ -67,6 +67,7 @@ def demo_command(*, out: Path, workers: int | None) -> None:
     write_atomically(out / "digits.csv", table.to_csv(index=False).encode())
     demo_images(out / "digits", out / "new_digits")
     write_atomically(out / "new.csv", new.drop(columns="is_eight").to_csv(index=False).encode())
+    write_atomically(out / "outcomes.csv", new.to_csv(index=False).encode())
 
     def say(command: str) -> None:
         console.print(f"\n[bold]$ metabalance {escape(command)}[/]", soft_wrap=True, highlight=False)

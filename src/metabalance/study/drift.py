@@ -73,7 +73,7 @@ def kolmogorov_p(distance: float, before: float, now: float) -> float:
         now: Rows behind the other.
 
     >>> round(kolmogorov_p(0.136, 200, 200), 2)
-    0.05
+    0.04
     """
     if not before * now > 0:
         return float("nan")

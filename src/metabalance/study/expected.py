@@ -34,7 +34,9 @@ def expected_performance(
     """Metrics that the new rows will show once their classes are known, with prediction intervals.
 
     The interval holds two kinds of chance: which classes the rows turn out to have, and, with a reference, how well
-    temperature and bias of the calibration are known from its rows.
+    temperature and bias of the calibration are known from its rows. It takes the class shares as known and a
+    calibration of any other shape as impossible, and is too narrow for that: over 40 simulated models with 900 reference
+    rows, 135 of them positive, 95 % intervals held the later ROC AUC, average precision and F1 34 or 35 times.
 
     Args:
         probabilities: ``(N, C)``, calibrated, at the new rows' class shares.
@@ -65,12 +67,12 @@ def expected_performance(
     drawn: dict[str, list[float]] = {name: [] for name in value}
     for _ in range(draws):
         p = probabilities if known is None else _recalibrated(log_p, known, rng)
-        for name, found in measure(_drawn_classes(p, rng)).items():
-            drawn[name].append(found)
+        for name, one in measure(_drawn_classes(p, rng)).items():
+            drawn[name].append(one)
     tails = (1 - level) / 2, (1 + level) / 2
     result = {}
-    for name, found in drawn.items():
-        values = np.array(found)
+    for name, draws_of in drawn.items():
+        values = np.array(draws_of)
         defined = values[np.isfinite(values)]
         if not np.isfinite(value[name]) or len(defined) < draws / 2:
             nan = float("nan")

@@ -158,8 +158,11 @@ def export_command(*, model: Path, form: str, out: Path | None, overwrite: bool,
     from metabalance.study.commands import _check_goal
     from metabalance.study.store import write_atomically
 
+    if form == "evidently":
+        _export_results(model, out, overwrite)
+        return
     if form not in FORMATS:
-        raise DataError(f"--format {form!r} is unknown; use {' or '.join(FORMATS)}")
+        raise DataError(f"--format {form!r} is unknown; use {', '.join(FORMATS)} or evidently")
     goal = out or Path(f"{model.resolve().name}{FORMATS[form]}")
     if goal.suffix != FORMATS[form]:
         raise DataError(f"--out {goal} must end in {FORMATS[form]} for --format {form}")
@@ -179,6 +182,19 @@ def export_command(*, model: Path, form: str, out: Path | None, overwrite: bool,
         f"Model: {goal} ({len(made.content) / 1024:,.0f} KiB); described in {beside}",
     ]  # fmt: skip
     Console().print(escape("\n".join(lines)), highlight=False, soft_wrap=True)
+
+
+def _export_results(source: Path, out: Path | None, overwrite: bool) -> None:
+    """Figures of a run or a history, for evidently."""
+    from metabalance.study.commands import _check_goal
+    from metabalance.study.interchange import evidently_of
+    from metabalance.study.store import write_atomically
+
+    goal = out or Path(f"{source.resolve().stem}.evidently.json")
+    _check_goal(goal, overwrite)
+    snapshot = evidently_of(source)
+    write_atomically(goal, json.dumps(snapshot, indent=1).encode())
+    print(f"{len(snapshot['metric_results'])} figures: {goal}")
 
 
 def _document(model: TrainedModel, inputs: dict[str, np.ndarray], form: str) -> dict[str, Any]:

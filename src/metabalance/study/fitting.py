@@ -29,6 +29,8 @@ class Settings:
         calibrate: Name of the calibration, see :func:`~metabalance.adjust.get_calibration`.
         prior: Class shares ``(C,)`` where the model will work, if they differ from the data's: probabilities,
             calibration and decisions are made for these.
+        objective: What a decision is chosen for, besides f1, balanced accuracy and cost; see
+            :func:`~metabalance.adjust.parse_objective`.
         network: Settings of every network (``epochs``, ``hidden``, ``lr``, ...).
         max_seconds: Time limit of one fit; training stops cleanly there.
     """
@@ -39,6 +41,7 @@ class Settings:
     min_positives: int = 5
     calibrate: str = "bias_corrected"
     prior: tuple[float, ...] | None = None
+    objective: str | None = None
     network: dict[str, Any] = field(default_factory=dict)
     max_seconds: float | None = None
 
@@ -143,7 +146,14 @@ def fit_candidate(
             cost=settings.cost,
             sample_weight=weight,
         )
-        for objective in ("f1", "balanced_accuracy", *(["cost"] if settings.cost is not None else []))
+        for objective in dict.fromkeys(
+            (
+                "f1",
+                "balanced_accuracy",
+                *(["cost"] if settings.cost is not None else []),
+                settings.objective or "f1",
+            )
+        )
     }
     return Fitted(
         candidate,

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from metabalance.adjust.calibrate import Calibrator
+from metabalance.adjust.vector import VectorScaling
 from metabalance.data.encoders import CYCLES, Dates, Encoder, Levels, Number
 from metabalance.data.preprocess import TablePreprocessor
 from metabalance.study.inputs import columns_of
@@ -33,26 +35,53 @@ class Columns(nn.Module):
         order, those which :func:`~metabalance.study.inputs.columns_of` names.
     """
 
+    order: Tensor
+    center: Tensor
+    scale: Tensor
+    boolean: Tensor
+
     def __init__(self, preprocessor: TablePreprocessor) -> None:
         super().__init__()
         self.names = list(columns_of(preprocessor))
-        places = {
-            c.name: (matrix, c.start, c.width)
-            for matrix, columns in columns_of(preprocessor).items()
-            for c in columns
-        }
-        self.plan = [
-            (encoder, *places[name]) for name, encoder in preprocessor.encoders_.items() if name in places
+        encoders = preprocessor.encoders_
+        rest: list[tuple[Encoder, str, int, int]] = []
+        order: dict[str, list[int]] = {}
+        numbers = [
+            (c.name, encoder)
+            for c in columns_of(preprocessor).get("numbers", [])
+            if isinstance(encoder := encoders[c.name], Number)
         ]
+        width = len(numbers)
+        for i, (name, encoder) in enumerate(numbers):
+            order[name] = [i] * (encoder.scale > 0) + [width + i] * encoder.missing
+        stop = 2 * width
+        for matrix, columns in columns_of(preprocessor).items():
+            for c in columns if matrix != "numbers" else ():
+                rest.append((encoders[c.name], matrix, c.start, c.width))
+                order[c.name] = list(range(stop, stop + len(encoders[c.name].names(c.name))))
+                stop += len(order[c.name])
+        self.rest, self.limit = rest, Number.LIMIT
+        places = [i for name in encoders for i in order.get(name, [])]
+        self.register_buffer("order", torch.tensor(places, dtype=torch.int64))
+        for name in ("center", "scale"):
+            values = [getattr(encoder, name) for _, encoder in numbers]
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float64))
+        self.register_buffer("boolean", torch.tensor([e.boolean for _, e in numbers], dtype=torch.bool))
 
     def forward(self, *matrices: Tensor) -> Tensor:
         given = dict(zip(self.names, matrices))
-        parts = [
-            part
-            for encoder, matrix, start, width in self.plan
-            for part in _encoded(encoder, given[matrix][:, start : start + width])
-        ]
-        return torch.cat(parts, dim=1)
+        parts = []
+        if "numbers" in given:  # all at once: a graph with a dozen nodes for each column would be slow
+            values = given["numbers"]
+            gone = torch.isnan(values)
+            z = (values - self.center) * self.scale
+            soft = z.clamp(-1e8, 1e8)
+            soft = soft / torch.sqrt(1 + (soft / self.limit) ** 2)
+            z = torch.where(self.boolean, z, soft)
+            parts = [torch.where(gone, torch.zeros_like(z), z).float(), gone.float()]
+        for encoder, matrix, start, width in self.rest:
+            parts += _encoded(encoder, given[matrix][:, start : start + width])
+        return torch.cat(parts, dim=1)[:, self.order]
 
 
 class Pixels(nn.Module):
@@ -69,6 +98,9 @@ class Linear64(nn.Module):
         coef: ``(C, D)``.
         intercept: ``(C,)``.
     """
+
+    coef: Tensor
+    intercept: Tensor
 
     def __init__(self, coef: np.ndarray, intercept: np.ndarray) -> None:
         super().__init__()
@@ -93,12 +125,20 @@ class Outcome(nn.Module):
         TypeError: A calibrator or decision of a kind that no graph is known for.
     """
 
+    to_source: Tensor
+    to_goal: Tensor
+    scale: Tensor
+    bias: Tensor
+    parameter: Tensor
+
     def __init__(self, model: TrainedModel, dtype: torch.dtype = torch.float64) -> None:
         super().__init__()
         size, source = len(model.classes), np.asarray(model.record["source_prior"])
         calibrator, decision = model.calibrator, model.decision
-        if not (hasattr(calibrator, "temperature_") and hasattr(calibrator, "bias_")):
-            raise TypeError(f"no graph is known for a calibrator of the kind {type(calibrator).__name__}")
+        if not isinstance(calibrator, (Calibrator, VectorScaling)):
+            raise TypeError(
+                f"no graph is known for the calibration {calibrator.mode!r}, only for temperature and vector"
+            )
         before = model.model.training_prior if isinstance(model.model, Network) else source
         middle = model.model.source_prior if isinstance(model.model, Network) else source
 
@@ -107,7 +147,10 @@ class Outcome(nn.Module):
 
         kept("to_source", _shift(before, middle))
         kept("to_goal", _shift(source, model.prior))
-        kept("scale", 1 / calibrator.temperature_)
+        kept(
+            "scale",
+            calibrator.scale_ if isinstance(calibrator, VectorScaling) else 1 / calibrator.temperature_,
+        )
         kept("bias", calibrator.bias_)
         rules = {"threshold": decision.threshold, "multipliers": decision.multipliers, "cost": decision.cost}
         given = [name for name, value in rules.items() if value is not None]
@@ -120,6 +163,7 @@ class Outcome(nn.Module):
         scores = torch.log_softmax(logits.to(self.dtype), dim=1)
         scores = torch.log_softmax(scores + self.to_source, dim=1).clamp(min=SMALLEST)
         scores = torch.log_softmax(scores + self.to_goal, dim=1).clamp(min=SMALLEST)
+        scores = torch.log_softmax(scores, dim=1)  # vector scaling begins with it, the others do not mind
         probabilities = torch.softmax(scores * self.scale + self.bias, dim=1)
         return probabilities, self.decided(probabilities)
 
@@ -176,9 +220,7 @@ def _shift(source: np.ndarray, goal: np.ndarray) -> np.ndarray:
 
 
 def _encoded(encoder: Encoder, values: Tensor) -> list[Tensor]:
-    """As ``encoder.encode``, on values ``(N, 1)``; a text ``(N, K)`` comes encoded."""
-    if isinstance(encoder, Number):
-        return [part.float() for part in _number(encoder, values)]
+    """As ``encoder.encode`` of a date or a category, on values ``(N, 1)``; a text ``(N, K)`` comes encoded."""
     if isinstance(encoder, Dates):
         return [part.float() for part in [*_number(encoder.moment, values), *_waves(encoder, values)]]
     if isinstance(encoder, Levels):
@@ -190,10 +232,8 @@ def _number(encoder: Number, values: Tensor) -> list[Tensor]:
     gone = torch.isnan(values)
     out = []
     if encoder.scale > 0:
-        z = (values - encoder.center) * encoder.scale
-        if not encoder.boolean:
-            z = z.clamp(-1e8, 1e8)
-            z = z / torch.sqrt(1 + (z / encoder.LIMIT) ** 2)
+        z = ((values - encoder.center) * encoder.scale).clamp(-1e8, 1e8)
+        z = z / torch.sqrt(1 + (z / encoder.LIMIT) ** 2)
         out.append(torch.where(gone, torch.zeros_like(z), z))
     return [*out, gone] if encoder.missing else out
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from metabalance.data.errors import DataError
 from metabalance.study.candidates import Candidate
+from metabalance.study.evidence import training_record
 from metabalance.study.fitting import Settings, fit_candidate
 from metabalance.study.sources import open_source
 from metabalance.study.store import cannot_write, save_fit
@@ -97,6 +98,7 @@ def fit_fold(
         "decisions": {name: decision.to_dict() for name, decision in fitted.decisions.items()},
         "calibrator": fitted.calibrator.to_dict(),
         "notes": list(fitted.notes),
+        "training": training_record(fitted.model, settings.monitor),
     }
     probabilities = fitted.predict_proba(X_test)
     try:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from metabalance.judge.intervals import Interval, Resampling, weighted_statistic
+from metabalance.judge.intervals import Interval
 from metabalance.judge.metrics import get_metric
+from metabalance.judge.replicates import replicates
 from metabalance.study.fitting import binary_or_all
 from metabalance.study.reference import Reference, thinned
 
@@ -53,7 +54,7 @@ def compare_with_promise(
     """Every metric's verdict.
 
     It is *worse* when the whole interval of the difference lies below minus the tolerance, and *as promised* when it
-    lies above; otherwise the rows cannot tell. The tolerance of a cost is that share of the promised one.
+    lies above; otherwise the rows cannot tell. The tolerance of a Brier score or a cost is that share of the promised one.
 
     Args:
         model: A :class:`~metabalance.study.ship.TrainedModel`.
@@ -93,14 +94,13 @@ def _kept(name: str, model: Any, sides: Any, cost: Any, tolerance: float, level:
             given = model.decision.decide(probabilities)
             if binary and name != "expected_cost":
                 given = (given == model.positive).astype(np.int64)
-        statistic = weighted_statistic(metric, given, truth)
-        resampling = Resampling(truth, weight, True, None, n_boot, level, "percentile", seed)
-        values.append(statistic(weight))
-        drawn.append(np.array([statistic(w) for w in resampling.weights()]))
+        resampled = replicates(metric, [given], truth, weight, seed=seed)
+        values.append(float(resampled.value[0]))
+        drawn.append(resampled.draw(n_boot, np.random.default_rng(seed))[:, 0])
     now, promised = (_interval(v, d, level) for v, d in zip(values, drawn))
     sign = 1 if metric.greater_is_better else -1
     difference = _interval(sign * (values[0] - values[1]), sign * (drawn[0] - drawn[1]), level)
-    room = tolerance * abs(values[1]) if name == "expected_cost" else tolerance
+    room = tolerance if metric.greater_is_better else tolerance * abs(values[1])
     if difference.high < -room:
         verdict = WORSE
     elif difference.low >= -room:

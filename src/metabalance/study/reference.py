@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from metabalance.data.encoders import as_dates, as_numbers, as_texts
-from metabalance.data.errors import DataError
 from metabalance.data.preprocess import TablePreprocessor
 
 __all__ = ["Reference", "make_reference", "summarise_column", "summarise_rows"]
@@ -50,6 +49,13 @@ class Reference:
         kept = np.bincount(self.target, minlength=len(prior))
         weight = (prior / np.maximum(kept, 1))[self.target]
         return weight / weight.mean()
+
+    def stands_for(self) -> np.ndarray:
+        """How many of the rows each kept one stands for ``(M,)``."""
+        if self.target is None:
+            return np.full(len(self.probabilities), self.counts.sum() / max(len(self.probabilities), 1))
+        kept = np.bincount(self.target, minlength=len(self.counts))
+        return (self.counts / np.maximum(kept, 1))[self.target]
 
     def dump(self) -> tuple[dict[str, np.ndarray], dict[str, bytes]]:
         """Tensors and files for a model folder."""
@@ -98,7 +104,7 @@ def make_reference(
     else:
         counts = np.bincount(target, minlength=size)
         # In the mix of classes that the probabilities were made for.
-        goal = np.asarray(model.prior) if "prior_given" in model.record else counts / counts.sum()
+        goal = np.asarray(model.prior) if model.record.get("prior_given") else counts / counts.sum()
         weight = (goal / np.maximum(counts, 1) * counts.sum())[target]
         kept = thinned(target, max(NUMBERS // size**2, FEWEST))
     thinning = float(weight.sum() / (weight**2).sum()) if len(weight) else 1.0
@@ -210,13 +216,3 @@ def summarise_column(
 
 def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def need_reference(reference: "Reference | None", folder: Any) -> Reference:
-    """The reference, or a DataError that says how to give one."""
-    if reference is None:
-        raise DataError(
-            f"{folder} was written by a release that kept no reference rows; name a table of old rows with --reference, "
-            "or fit the model again"
-        )
-    return reference

@@ -1,6 +1,7 @@
 """A trained model as one object: schema, preprocessing, model, calibration, decision; saved without code."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from metabalance.data.preprocess import TablePreprocessor
 from metabalance.study.artifact import read_artifact, write_artifact
 from metabalance.study.candidates import BASELINES, Candidate
 from metabalance.study.fitting import Fitted, log_probabilities, rehearse, shift_log
+from metabalance.study.reference import Reference
 
 __all__ = ["Network", "TrainedModel"]
 
 
+EVIDENCE = "evidence.json"
 VALUES_AT_ONCE = 2**20  # activations of images are large
 
 
@@ -64,6 +67,8 @@ class TrainedModel:
         calibrator: Fitted on the validation rows.
         decision: Probabilities to class indices.
         record: Everything else the manifest tells.
+        evidence: What a report shows of the fit: the training history, validation and held-out rows at operating points.
+        reference: Of the rows it was judged on, for :mod:`~metabalance.study.monitor`.
     """
 
     classes: tuple[Any, ...]
@@ -74,6 +79,8 @@ class TrainedModel:
     calibrator: Calibration
     decision: Decision
     record: dict[str, Any]
+    evidence: dict[str, Any] = field(default_factory=dict)
+    reference: Reference | None = None
 
     @classmethod
     def assemble(
@@ -157,6 +164,11 @@ class TrainedModel:
         else:
             tensors |= self.model.tensors
             files |= self.model.files
+        if self.evidence:
+            files[EVIDENCE] = json.dumps(self.evidence, separators=(",", ":"), allow_nan=False).encode()
+        if self.reference is not None:
+            kept, told = self.reference.dump()
+            tensors, files = tensors | kept, files | told
         manifest = self.record | {
             "classes": [c.item() if hasattr(c, "item") else c for c in self.classes],
             "positive": self.positive,
@@ -176,6 +188,7 @@ class TrainedModel:
         """
         manifest, tensors, files = read_artifact(folder)
         try:
+            evidence = json.loads(files.pop(EVIDENCE, b"{}"))
             classes = tuple(manifest["classes"])
             model = _model(manifest, tensors, files, len(classes))
             return cls(
@@ -187,6 +200,8 @@ class TrainedModel:
                 read_calibration(manifest["calibrator"]),
                 Decision.from_dict(manifest["decision"]),
                 manifest,
+                evidence,
+                Reference.read(tensors, files),
             )
         except DataError:
             raise

@@ -8,18 +8,20 @@ import numpy as np
 
 from metabalance import __version__
 from metabalance.adjust.decision import Decision
+from metabalance.data.errors import DataError
 from metabalance.judge.intervals import corrected_resampled_interval
 from metabalance.judge.metrics import get_metric
 from metabalance.judge.paired import holm, paired_difference
 from metabalance.study.compare import BASELINE, Run, as_plain, baseline_names
+from metabalance.study.evidence import evidence, without_nan
+from metabalance.study.points import OperatingPoints
 
-__all__ = ["advice", "fit_metrics", "summarise"]
+__all__ = ["advice", "fit_metrics", "read_results", "summarise", "write_results"]
 
 SCORES = ("roc_auc", "average_precision", "brier", "log_loss")
 DECISIONS = ("f1", "balanced_accuracy")
 UNBOUNDED = ("log_loss", "expected_cost", "brier")
 LEVEL = 0.95
-CURVE_POINTS = 200
 FEW_FITS = 10  # below, intervals are so wide that only large differences show
 
 
@@ -78,6 +80,7 @@ def summarise(run: Run, command: str = "") -> dict[str, Any]:
     pooled: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = defaultdict(list)
     seconds: dict[str, list[float]] = defaultdict(list)
     notes: dict[str, dict[str, None]] = defaultdict(dict)
+    trainings: dict[str, Any] = {}  # of the first fit
     for label, seed, fold, record in run.store.all(labels, keys):
         probabilities = _all_classes(record["probabilities"])
         target = table.target[test_of[seed, fold]]
@@ -86,6 +89,7 @@ def summarise(run: Run, command: str = "") -> dict[str, Any]:
         values[label][seed, fold] = found
         seconds[label].append(record["seconds"])
         notes[label].update(dict.fromkeys(record["notes"]))
+        trainings.setdefault(label, record.get("training"))
         rows.append(
             {"recipe": label, "seed": seed, "fold": fold, "status": "ok", "seconds": record["seconds"]}
             | {"options": str(record["options"])} | found
@@ -120,6 +124,7 @@ def summarise(run: Run, command: str = "") -> dict[str, Any]:
                 },
             }
             | (_figures(pooled[label], table) if pooled[label] else {})
+            | {"training": trainings.get(label)}
         )  # fmt: skip
     for name in names:
         others = [r for r in recipes if r["difference"] and np.isfinite(r["difference"][name]["p"])]
@@ -368,42 +373,25 @@ def _figures(pooled: list, table: Any) -> dict[str, Any]:
             float(confusion[i, i] / totals[i]) if totals[i] else float("nan") for i in range(size)
         ],
     }
-    if size == 2:
-        from sklearn.metrics import precision_recall_curve, roc_curve
-
-        scores, truth = probabilities[:, table.positive], target == table.positive
-        fpr, tpr, _ = roc_curve(truth, scores)
-        precision, recall, _ = precision_recall_curve(truth, scores)
-        figures["curves"] = {
-            "roc": _thin(fpr, tpr),
-            "pr": _thin(recall[::-1], precision[::-1]),
-            "calibration": _calibration(scores, truth),
-        }
+    found = evidence(
+        probabilities[:, table.positive] if size == 2 else probabilities,
+        target, [str(c) for c in table.classes], table.positive,
+    )  # fmt: skip
+    points = OperatingPoints.from_dict(found["points"][0])
+    figures["curves"] = points.curves() | {"calibration": found["calibration"]}
+    figures["evidence"] = found
     return figures
 
 
-def _thin(x: np.ndarray, y: np.ndarray) -> list[list[float]]:
-    # Evenly along x, and the first and last point: even by index, a rare class would get the curve's end only.
-    wanted = np.linspace(x[0], x[-1], CURVE_POINTS)
-    keep = np.unique(np.concatenate([[0, len(x) - 1], np.searchsorted(x, wanted, side="right") - 1]))
-    return [x[keep].tolist(), y[keep].tolist()]
-
-
-def _calibration(scores: np.ndarray, truth: np.ndarray, bins: int = 10) -> dict[str, list]:
-    """Bins that expect equally many positives: with equally many rows, a rare class would fill one bin only."""
-    order = np.argsort(scores, kind="stable")
-    expected = np.cumsum(scores[order])
-    edges = np.searchsorted(expected, expected[-1] * np.arange(1, bins) / bins)
-    parts = [part for part in np.split(order, np.unique(edges)) if len(part)]
-    return {
-        "predicted": [float(scores[p].mean()) for p in parts],
-        "observed": [float(truth[p].mean()) for p in parts],
-        "count": [len(p) for p in parts],
-    }
+FIGURES = ("curves", "evidence", "training")  # of a recipe: large, and for the report alone
 
 
 def write_results(result: dict[str, Any], folder: Path) -> None:
-    """Writes ``results.parquet`` (a row a fit), ``advice.json`` and ``report.html``, each atomically."""
+    """Writes a run's answers, each file atomically.
+
+    ``results.parquet`` has a row a fit, ``advice.json`` everything but what is drawn, ``figures.json`` that, and
+    ``report.html`` shows both.
+    """
     import io
     import json
 
@@ -416,24 +404,54 @@ def write_results(result: dict[str, Any], folder: Path) -> None:
     pd.DataFrame(result["rows"]).to_parquet(buffer, index=False)
     write_atomically(folder / "results.parquet", buffer.getvalue())
     shown = {key: value for key, value in result.items() if key != "rows"}
-    for recipe in shown["recipes"]:
-        recipe.setdefault("curves", {})
+    shown["recipes"] = _best_evidence(
+        shown["recipes"], shown["advice"]["winner"], shown["protocol"]["metric"], shown
+    )
     lean = shown | {
-        "recipes": [{k: v for k, v in r.items() if k != "curves"} for r in shown["recipes"]],
+        "recipes": [{k: v for k, v in r.items() if k not in FIGURES} for r in shown["recipes"]],
         "data": {k: v for k, v in shown["data"].items() if k != "samples"},
     }
-    write_atomically(folder / "advice.json", json.dumps(_json(lean), indent=1).encode())
+    drawn = {
+        "recipes": {r["name"]: {k: r[k] for k in FIGURES if r.get(k)} for r in shown["recipes"]},
+        "samples": shown["data"].get("samples"),
+    }
+    write_atomically(folder / "advice.json", json.dumps(without_nan(lean), indent=1).encode())
+    write_atomically(folder / "figures.json", json.dumps(without_nan(drawn), separators=(",", ":")).encode())
     render_report(shown, folder / "report.html")
 
 
-def _json(value: Any) -> Any:
-    """NaN is not JSON: null."""
-    if isinstance(value, dict):
-        return {str(k): _json(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_json(v) for v in value]
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    if isinstance(value, np.integer):
-        return int(value)
-    return value
+def read_results(folder: Path) -> dict[str, Any]:
+    """What :func:`write_results` wrote, ready for the report; an earlier release's run has no curves.
+
+    Raises:
+        DataError: The run has no readable results.
+    """
+    import json
+
+    try:
+        result = json.loads((folder / "advice.json").read_bytes())
+        drawn = folder / "figures.json"
+        figures = json.loads(drawn.read_bytes()) if drawn.exists() else {"recipes": {}}
+        for recipe in result["recipes"]:
+            recipe.update(figures["recipes"].get(recipe["name"], {}))
+        if figures.get("samples"):
+            result["data"]["samples"] = figures["samples"]
+        return result
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{folder} holds a run without readable results ({error}); run the same metabalance compare again"
+        ) from error
+
+
+def _best_evidence(
+    recipes: list[dict[str, Any]], winner: str | None, metric: str, result: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Operating points stay with the recipe that the report lets one explore: the advised one, else the best."""
+    sign = 1 if result["metrics"][metric]["greater_is_better"] else -1
+    having = [r for r in recipes if "evidence" in r]
+    best = max(
+        having,
+        key=lambda r: (r["name"] == winner, np.nan_to_num(sign * r["metrics"][metric]["value"], nan=-np.inf)),
+        default=None,
+    )
+    return [r if r is best else {k: v for k, v in r.items() if k != "evidence"} for r in recipes]

@@ -7,7 +7,10 @@ import numpy as np
 
 from metabalance.judge.intervals import Interval, bootstrap_interval
 from metabalance.judge.metrics import get_metric
+from metabalance.study.estimates import class_estimates, estimates
+from metabalance.study.evidence import evidence, training_record, without_nan
 from metabalance.study.fitting import Settings, binary_or_all, fit_candidate
+from metabalance.study.reference import make_reference
 from metabalance.study.ship import TrainedModel, candidate_of
 from metabalance.study.sources import Source
 from metabalance.study.splits import carve_validation
@@ -40,6 +43,7 @@ def train_table(
     metric: str = "average_precision",
     cost: tuple[tuple[float, ...], ...] | None = None,
     objective: str = "f1",
+    calibration: str = "bias_corrected",
     prior: np.ndarray | None = None,
     holdout: float = 0.0,
     network: dict[str, Any] | None = None,
@@ -53,7 +57,8 @@ def train_table(
         seed: Everything random follows from it.
         metric: Picks the epoch and tuned options on the validation part.
         cost: Cost matrix ``(C, C)`` or None.
-        objective: What the decision is chosen for: ``f1``, ``balanced_accuracy`` or ``cost``.
+        objective: What the decision is chosen for, see :func:`~metabalance.adjust.parse_objective`.
+        calibration: Of the probabilities, see :func:`~metabalance.adjust.get_calibration`.
         prior: Class shares ``(C,)`` where the model will work, or None for the table's.
         holdout: Share of the rows kept aside until the end.
         network: Settings of the network.
@@ -81,6 +86,8 @@ def train_table(
         cost=cost,
         positive=table.positive,
         prior=None if prior is None else tuple(prior),
+        calibrate=calibration,
+        objective=objective,
         network=network or {},
     )
     fitted = fit_candidate(candidate, train, valid, len(table.classes), seed, settings)
@@ -91,13 +98,41 @@ def train_table(
         "split": {"fit": len(fit), "validation": len(validation), "held_out": len(held)},
         "seed": seed,
         "objective": objective,
+        "prior_given": prior is not None,
         "cost": None if cost is None else [list(row) for row in cost],
         "findings": [{"code": f.code, "message": f.message} for f in table.findings],
     }
     model = TrainedModel.assemble(
         fitted, preprocessor, table.classes, table.positive, np.asarray(goal), objective, record
     )
+    model.evidence = {
+        "training": training_record(fitted.model, settings.monitor),
+        "validation": _shown(model, table, validation, prior),
+        "held_out": _shown(model, table, held, prior) if holdout else None,
+    }
+    judged = (held, "held-out") if holdout else (validation, "validation")
+    model.reference = make_reference(model, table.take(judged[0]), table.target[judged[0]], judged[1])
     return Training(model, held, _held_out(model, table, held, prior) if holdout else {})
+
+
+def _shown(model: TrainedModel, table: Source, rows: np.ndarray, prior: np.ndarray | None) -> dict[str, Any]:
+    """What the report shows of these rows, weighted as :func:`_held_out` weights them."""
+    probabilities, target, size = (
+        model.predict_proba(table.take(rows)),
+        table.target[rows],
+        len(table.classes),
+    )
+    counts = np.bincount(target, minlength=size)
+    weight = None if prior is None else (prior / np.maximum(counts, 1) * len(target))[target]
+    scores, decided = binary_or_all(probabilities, table.positive), model.decision.decide(probabilities)
+    names = [str(c) for c in table.classes]
+    found = evidence(scores, target, names, table.positive, decided, weight)
+    cost = model.record["cost"]
+    found["estimates"] = estimates(
+        scores, target, decided, weight, num_classes=size, positive=table.positive, cost=cost
+    )
+    found["class_estimates"] = class_estimates(scores, target, decided, size)
+    return without_nan(found)
 
 
 def _held_out(

@@ -5,6 +5,7 @@ code, an explanation and a cure (:func:`metabalance.data.findings.register`), an
 
 ============  ====================================================================================
 subject       rows, classes, groups and times, taken as they are where a study would refuse them
+intake        frames, arrays and images become a subject
 classes       imbalance in figures; classes too rare (MB015, MB017, MB030)
 planning      folds tried out, positives counted, the metric questioned (MB016, MB018, MB019, MB032)
 twins         nearly equal rows by hashing (MB020, MB021)
@@ -12,7 +13,8 @@ quick_model   cross-validated probabilities; is there a signal (MB029, MB031)?
 labels        suspected label errors by confident learning (MB022)
 overlap       whose nearest neighbours are strangers (MB023)
 missing       gaps that depend on the class (MB024)
-structure     times, groups, order (MB025 to MB028, MB034)
+times         times, declared or not, and the order of rows (MB025, MB027, MB034)
+groups        customers, patients and the like, declared or not (MB026, MB028)
 result        ``Audit``: findings, facts, summary, JSON
 ============  ====================================================================================
 """

@@ -15,7 +15,7 @@ from metabalance.study.audit.subject import Plan, Subject
 __all__ = ["check_classes", "imbalance"]
 
 MAJORITY, MINORITY = 0.8, 0.1
-MANY_CLASSES = 10
+HALF = 0.5  # of the largest class: ten equal classes are not underrepresented
 LEARNABLE = 20  # rows for fitting; the smallest that a class can be learned from with some luck
 VALIDATION = 0.2  # of a training part, as in a study
 HELD = 0.8  # of the rows, by the largest classes
@@ -97,7 +97,7 @@ def check_classes(subject: Subject, plan: Plan) -> Part:
 def _imbalanced(subject: Subject, share: np.ndarray, figures: dict[str, float], part: Part) -> None:
     large = int(np.argmax(share))
     ratio = f"the largest class has {figures['ratio']:,.3g} times the {subject.noun}s of the smallest"
-    few = share < 0.1 * share.max() if len(share) > MANY_CLASSES else share <= MINORITY
+    few = (share <= MINORITY) & (share < HALF * share.max())
     small = np.flatnonzero(few)
     small = small[np.argsort(share[small], kind="stable")]
     said = []
@@ -107,18 +107,15 @@ def _imbalanced(subject: Subject, share: np.ndarray, figures: dict[str, float], 
             "that accurate, and finds nothing"
         )
     if len(small):
-        under = "a tenth of the largest" if len(share) > MANY_CLASSES else f"{MINORITY:.0%} of all"
         named = listed([f"{subject.label(c)} ({percent(share[c])}, {subject.counts[c]:,})" for c in small])
-        said.append(
-            f"{'underrepresented, at most' if len(share) <= MANY_CLASSES else 'less than'} {under}: {named}"
-        )
+        said.append(f"underrepresented, at most {100 * MINORITY:.0f} % of all: {named}")
     if said:
         part.found("MB015", "info", "; ".join([*said, ratio]), classes=_labels(subject, small))
 
 
 def percent(share: float) -> str:
     """A share that is neither rounded to nothing nor to everything."""
-    digits = 1 if 0.001 <= share <= 0.999 else 3
+    digits = 0 if share in (0, 1) else 1 if 0.001 <= share <= 0.999 else 3
     return f"{100 * share:.{digits}f} %"
 
 

@@ -34,15 +34,16 @@ def check_missing(subject: Subject, plan: Plan) -> Part:
     corrected = holm([p for *_, p in tests])
     found = []
     for (name, missing, p), adjusted in zip(tests, corrected):
-        shares = missing / subject.counts
-        other = (missing.sum() - missing[positive]) / max(subject.counts.sum() - subject.counts[positive], 1)
-        mine = shares[positive]
+        c = _most_apart(missing, subject.counts, positive)
+        mine = missing[c] / subject.counts[c]
+        other = (missing.sum() - missing[c]) / max(subject.counts.sum() - subject.counts[c], 1)
         gap, low, high = abs(mine - other), min(mine, other), max(mine, other)
         material = gap >= POINTS or (gap >= FEW_POINTS and high >= TIMES * low)
         if adjusted < LEVEL and material:
-            found.append((name, mine, other, gap))
+            found.append((name, c, mine, other, gap))
         part.facts["missing"].append({
-            "column": name, "share": float(missing.sum() / len(y)), "share_of_positive": float(mine),
+            "column": name, "share": float(missing.sum() / len(y)), "class": subject.target.classes[c],
+            "share_of_class": float(mine),
             "share_of_others": float(other), "p": float(p), "p_holm": float(adjusted),
             "material": bool(adjusted < LEVEL and material),
         })  # fmt: skip
@@ -50,17 +51,26 @@ def check_missing(subject: Subject, plan: Plan) -> Part:
         :SHOWN
     ]
     if found:
-        found.sort(key=lambda entry: -entry[3])
+        found.sort(key=lambda entry: -entry[4])
         named = listed(
             [
-                f"{name!r} ({percent(a)} of {subject.label(positive)}, {percent(b)} of the rest)"
-                for name, a, b, _ in found
+                f"{name!r} ({percent(a)} of {subject.label(c)}, {percent(b)} of the rest)"
+                for name, c, a, b, _ in found
             ],
             4,
         )
         message = f"values are missing more often in one class than in another: {named}"
         part.found("MB024", "warning", message, columns=tuple(name for name, *_ in found))
     return part
+
+
+def _most_apart(missing: np.ndarray, counts: np.ndarray, positive: int) -> int:
+    """Of two classes the positive one; of more, the one that differs most surely from the rest."""
+    if len(counts) == 2:
+        return positive
+    rest = np.maximum(counts.sum() - counts, 1)
+    gap = np.abs(missing / counts - (missing.sum() - missing) / rest)
+    return int(np.argmax(gap / np.sqrt(1 / counts + 1 / rest)))
 
 
 def _p(missing: np.ndarray, counts: np.ndarray) -> float:

@@ -17,6 +17,7 @@ NEIGHBOURS = 5
 QUERIES = 2_000
 CORPUS_CELLS, TREE_COLUMNS = 5_000_000, 15
 TOLD = 0.3  # of a class's rows with a stranger as their nearest
+FEWEST = 5  # rows of the positive class; of fewer, shares mean nothing
 HARD = 0.5  # of the positive class rare or outliers
 SHOWN_CLASSES = 20
 KINDS = (
@@ -39,7 +40,7 @@ def check_overlap(subject: Subject, plan: Plan) -> Part:
         part.skipped["MB023"] = f"there are no more than {NEIGHBOURS} {subject.noun}s"
         return part
     rng = np.random.default_rng(plan.seed)
-    width = subject.width
+    width = subject.seen_width
     room = CORPUS_CELLS // max(width, 1)
     # An equal share of every class keeps who is near whom in proportion; a tree makes room for all rows.
     most = n if width <= TREE_COLUMNS else min(n, max(room, 2_000))
@@ -86,8 +87,8 @@ def check_overlap(subject: Subject, plan: Plan) -> Part:
 def _tell(subject: Subject, table: list, positive: dict[str, float] | None, part: Part) -> None:
     label = subject.target.classes[subject.target.positive]
     mine = next((entry for entry in table if entry["label"] == label), None)
-    if positive is None or mine is None:
-        part.skipped["MB023"] = f"the positive class has fewer than two of the {subject.noun}s compared"
+    if positive is None or mine is None or mine["looked_at"] < FEWEST:
+        part.skipped["MB023"] = f"the positive class has fewer than {FEWEST} of the {subject.noun}s compared"
         return
     hard = positive["rare"] + positive["outlier"]
     if mine["n3"] < TOLD and hard <= HARD:

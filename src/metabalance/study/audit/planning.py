@@ -6,6 +6,8 @@ import numpy as np
 
 from metabalance.data.errors import DataError
 from metabalance.judge.metrics import get_metric
+from metabalance.judge.power import positives_needed
+from metabalance.judge.which_metric import which_metric
 from metabalance.study.audit.classes import percent
 from metabalance.study.audit.parts import Part, listed
 from metabalance.study.audit.quick_model import QuickModel, planned_value
@@ -59,7 +61,7 @@ def check_needs(subject: Subject, plan: Plan, model: QuickModel | str) -> Part:
     value = None
     if not isinstance(model, str) and c in model.classes:
         value = planned_value(model, subject, plan.metric)
-    assumed = value is None or not 0.01 <= value <= 0.99
+    assumed = value is None
     at = 0.5 if value is None else float(np.clip(value, 0.01, 0.99))
     need = _needed(plan, at, share)
     if need is None:
@@ -90,10 +92,6 @@ def check_needs(subject: Subject, plan: Plan, model: QuickModel | str) -> Part:
 def _needed(plan: Plan, value: float, prevalence: float) -> int | None:
     """None where no simple rule is known."""
     try:
-        from metabalance.judge import positives_needed
-    except ImportError:
-        from metabalance.study.audit.needs import positives_needed
-    try:
         return positives_needed(plan.metric, value, plan.half_width, prevalence=prevalence, level=plan.level)
     except ValueError:
         return None
@@ -114,7 +112,8 @@ def check_metric(subject: Subject, plan: Plan) -> Part:
         {"question": "are the probabilities right?", "metric": "log_loss",
          "chance": float(-(share * np.log(share)).sum())},
     ]  # fmt: skip
-    part = Part(facts={"metric": {"planned": plan.metric, "advice": advice}})
+    ranking = which_metric("rank", prevalence=positive).as_dict() if two else None
+    part = Part(facts={"metric": {"planned": plan.metric, "advice": advice, "for_ranking": ranking}})
     metric = plan.metric
     if metric == "accuracy" and chance >= 0.8:
         message = (
@@ -123,7 +122,8 @@ def check_metric(subject: Subject, plan: Plan) -> Part:
     elif metric in BY_MAJORITY and positive <= 0.1:
         message = f"{metric} is governed by the {percent(1 - positive)} that are not {name}"
     elif metric in ("precision", "specificity", "recall"):
-        message = f"{metric} alone is perfect for a model that answers {'everything' if metric == 'recall' else 'next to nothing'} with {name}"
+        what = "everything" if metric == "recall" else "next to nothing"
+        message = f"{metric} alone is perfect for a model that answers {what} with {name}"
     elif metric in ("roc_auc", "roc_auc_ovo") and positive < EXTREME:
         alarms = 0.01 * (1 - positive) / positive
         message = (

@@ -37,7 +37,7 @@ class Audit:
     @property
     def counts(self) -> dict[str, int]:
         """Findings of each severity."""
-        counted = Counter(finding.severity for finding in self.findings)
+        counted = Counter(str(finding.severity) for finding in self.findings)
         return {severity: counted[severity] for severity in SEVERITIES}
 
     @property

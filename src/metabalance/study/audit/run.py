@@ -9,6 +9,8 @@ from metabalance.data.findings import Finding, known_codes
 from metabalance.data.images import Images, holds_images, read_images
 from metabalance.data.tables import read_table
 from metabalance.study.audit.classes import check_classes
+from metabalance.study.audit.groups import check_groups
+from metabalance.study.audit.intake import image_subject, table_subject
 from metabalance.study.audit.labels import check_labels
 from metabalance.study.audit.missing import check_missing
 from metabalance.study.audit.overlap import check_overlap
@@ -16,8 +18,8 @@ from metabalance.study.audit.parts import Part
 from metabalance.study.audit.planning import check_folds, check_metric, check_needs
 from metabalance.study.audit.quick_model import check_signal, fit_quick_model
 from metabalance.study.audit.result import SEVERITIES, Audit
-from metabalance.study.audit.structure import check_groups, check_time
-from metabalance.study.audit.subject import Plan, Subject, image_subject, table_subject
+from metabalance.study.audit.subject import Plan, Subject
+from metabalance.study.audit.times import check_time
 from metabalance.study.audit.twins import check_twins
 
 __all__ = ["audit", "audit_images", "audit_subject", "audit_table"]
@@ -109,9 +111,9 @@ def audit_table(
     >>> import pandas as pd
     >>> rows = range(200)
     >>> frame = pd.DataFrame({"x": [i % 7 for i in rows], "k": 1, "y": [int(i % 20 == 0) for i in rows]})
-    >>> report = audit_table(frame, "y")
+    >>> report = audit_table(frame, "y", mute=["MB019", "MB022", "MB023", "MB029", "MB031"])
     >>> [f.code for f in report.findings if f.severity == "warning"]
-    ['MB002', 'MB006', 'MB018', 'MB030']
+    ['MB002', 'MB008', 'MB018', 'MB030']
     """
     codes = known_codes(mute)
     given = Plan(**plan)
@@ -175,10 +177,16 @@ def _as_given(finding: Finding, subject: Subject) -> Finding:
 
 
 def _source(subject: Subject) -> dict[str, Any]:
+    images = subject.images
     return {
-        "name": subject.name, "kind": "table" if subject.images is None else "images", "rows": len(subject.y),
-        "columns": subject.frame.shape[1] if subject.images is None else None,
-        "shape": None if subject.images is None else list(subject.images.pixels.shape[1:]),
-        "target": subject.target_name, "positive": subject.target.classes[subject.target.positive],
-        "groups": subject.groups_name, "time": subject.time_name,
-    }  # fmt: skip
+        "name": subject.name,
+        "described": subject.described,
+        "kind": "table" if images is None else "images",
+        "rows": len(subject.y),
+        "columns": subject.frame.shape[1] if images is None else None,
+        "shape": None if images is None else list(images.pixels.shape[1:]),
+        "target": subject.target_name,
+        "positive": subject.target.classes[subject.target.positive],
+        "groups": subject.groups_name,
+        "time": subject.time_name,
+    }

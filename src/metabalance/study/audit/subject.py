@@ -11,10 +11,9 @@ from metabalance.data.checks import check_images, check_table
 from metabalance.data.errors import DataError
 from metabalance.data.findings import Finding
 from metabalance.data.images import Images
-from metabalance.data.tables import is_text, resolve_column, to_pandas
-from metabalance.data.target import Target, encode_target
+from metabalance.data.target import Target
 
-__all__ = ["Plan", "Subject", "image_subject", "table_subject"]
+__all__ = ["Plan", "Subject", "blocks"]
 
 SIDE = 14  # images are looked at in this many blocks a side, at most
 
@@ -102,10 +101,19 @@ class Subject:
         return np.asarray(self.target.counts)
 
     @property
+    def described(self) -> str:
+        """Size and kind of the rows, in words."""
+        if self.images is not None:
+            _, height, width = self.images.pixels.shape[1:]
+            return f"{len(self.y):,} images, {height}x{width}"
+        columns = self.frame.shape[1]
+        return f"{len(self.y):,} rows, {columns:,} feature{'s' * (columns != 1)}, target {self.target_name}"
+
+    @property
     def noun(self) -> str:
         return "image" if self.images is not None else "row"
 
-    def label(self, c: int) -> str:
+    def label(self, c: Any) -> str:
         """A class as messages name it."""
         return repr(self.target.classes[c])
 
@@ -154,12 +162,21 @@ class Subject:
 
     @cached_property
     def honest(self) -> pd.DataFrame:
-        """Useful features without leaks, unless nothing else is there."""
-        rest = self.useful.drop(columns=list(self.leaks))
+        """Useful features without leaks and names of customers and the like, unless nothing else is there."""
+        from metabalance.study.audit.groups import group_like
+
+        rest = self.useful.drop(columns=list({*self.leaks, *group_like(self)}))
         return rest if rest.shape[1] else self.useful
 
     def matrix(self, rows: np.ndarray) -> np.ndarray:
         """Numbers ``(M, D)`` for a model; what scales them never sees a class."""
+        return self._whole if len(rows) == len(self.y) else self._numbers(rows)
+
+    @cached_property
+    def _whole(self) -> np.ndarray:
+        return self._numbers(np.arange(len(self.y)))
+
+    def _numbers(self, rows: np.ndarray) -> np.ndarray:
         if self.images is not None:
             return blocks(self.images.pixels[rows], SIDE)
         from metabalance.data.preprocess import TablePreprocessor
@@ -171,6 +188,14 @@ class Subject:
     def width(self) -> int:
         """Columns, or pixel values."""
         return self.frame.shape[1] if self.images is None else int(np.prod(self.images.pixels.shape[1:]))
+
+    @property
+    def seen_width(self) -> int:
+        """Columns as a model gets them, about."""
+        if self.images is None:
+            return self.width
+        channels, height, width = self.images.pixels.shape[1:]
+        return channels * min(SIDE, height) * min(SIDE, width)
 
 
 def blocks(pixels: np.ndarray, side: int) -> np.ndarray:
@@ -185,125 +210,3 @@ def blocks(pixels: np.ndarray, side: int) -> np.ndarray:
         part = np.add.reduceat(part, columns, axis=3) / (255 * area)
         out[start : start + 4096] = part.reshape(len(part), -1)
     return out
-
-
-def table_subject(
-    frame: Any,
-    target: Any,
-    *,
-    positive: Any = None,
-    groups: Any = None,
-    time: Any = None,
-    drop: tuple[str, ...] = (),
-    name: str = "table",
-) -> Subject:
-    """A frame, pandas or polars, or a matrix.
-
-    Args:
-        frame: All columns.
-        target: A column's name or position, or the classes ``(N,)``.
-        positive: The positive class; by default the rarest that has two rows.
-        groups: A column, or labels ``(N,)``.
-        time: A column, or times ``(N,)``.
-        drop: Columns to leave out.
-        name: For titles.
-
-    Raises:
-        DataError: There is no such column, or the target is none for classification.
-    """
-    frame = to_pandas(frame).reset_index(drop=True)
-    roles: dict[str, pd.Series | None] = {}
-    names: dict[str, str] = {}
-    taken: list[str] = []
-    for role, given in (("target", target), ("groups", groups), ("time", time)):
-        if given is None or isinstance(given, (str, int, np.integer)):
-            if given is None:
-                roles[role] = None
-                continue
-            names[role] = resolve_column(frame, given if isinstance(given, str) else int(given))
-            if names[role] in taken:
-                raise DataError(f"the column {names[role]!r} cannot also be the {role} column; name another")
-            taken.append(names[role])
-            roles[role] = frame[names[role]]
-            continue
-        series = pd.Series(np.asarray(given), name=getattr(given, "name", None) or role)
-        if len(series) != len(frame):
-            raise DataError(f"{role} has {len(series)} values for {len(frame)} rows; give one for each row")
-        names[role], roles[role] = str(series.name), series
-    if unknown := [c for c in drop if c not in frame.columns]:
-        raise DataError(f"there is no column {unknown[0]!r} to drop; look at the names in the first line")
-    if both := [c for c in drop if c in taken]:
-        raise DataError(f"{both[0]!r} is the target, groups or time column and cannot be dropped")
-    series = roles["target"]
-    assert series is not None
-    keep, findings = _labelled(series)
-    encoded = _lenient(series[keep].reset_index(drop=True), positive)
-    features = frame.drop(columns=[*taken, *drop])
-    if not features.shape[1]:
-        raise DataError("the table has no column besides target, groups and time; add features")
-    role_values = {}
-    for role in ("groups", "time"):
-        values = roles[role]
-        role_values[role] = None if values is None else _role(role, values[keep].reset_index(drop=True))
-    return Subject(
-        name, encoded, names["target"], features[keep].reset_index(drop=True) if not keep.all() else features,
-        groups=role_values["groups"], time=role_values["time"], groups_name=names.get("groups"),
-        time_name=names.get("time"), position=np.flatnonzero(keep), findings=tuple(findings),
-    )  # fmt: skip
-
-
-def image_subject(images: Images, *, positive: Any = None, name: str = "images") -> Subject:
-    """Labelled images.
-
-    Raises:
-        DataError: The images have no labels.
-    """
-    if images.labels is None:
-        raise DataError("the images have no classes; read them with labelled=True")
-    labels = pd.Series(pd.Series(images.classes, dtype=object).to_numpy()[images.labels], name="class")
-    return Subject(
-        name, _lenient(labels, positive), "class", images=images, position=np.arange(len(labels))
-    )  # fmt: skip
-
-
-def _role(role: str, values: pd.Series) -> np.ndarray:
-    from metabalance.study.load import _codes, _ordinal
-
-    return _codes(values) if role == "groups" else np.asarray(_ordinal(values, str(values.name)))
-
-
-def _labelled(series: pd.Series) -> tuple[np.ndarray, list[Finding]]:
-    """Which rows have a class."""
-    missing = series.isna().to_numpy()
-    if pd.api.types.is_float_dtype(series.dtype):
-        missing = missing | np.isinf(series.to_numpy(dtype=float, na_value=np.nan))
-    rows = np.flatnonzero(missing)
-    if not len(rows) or len(rows) == len(series):
-        return np.ones(len(series), dtype=bool), []
-    message = (
-        f"{len(rows):,} of {len(series):,} rows have no class ({len(rows) / len(series):.1%}; the first is row "
-        f"{rows[0] + 1}) and are left out here"
-    )
-    return ~missing, [Finding("MB033", "error", message, rows=tuple(map(int, rows[:20])))]
-
-
-def _lenient(series: pd.Series, positive: Any) -> Target:
-    """Encodes a target in which classes may have a single row."""
-    try:
-        return encode_target(series, positive)
-    except DataError:
-        plain = series.astype(str).str.strip() if is_text(series.dtype) else series
-        counts = plain.value_counts()
-        single = plain.isin(counts.index[counts == 1])
-        # Classes of one row are a finding; whatever else is wrong stays wrong.
-        if not single.any() or single.sum() > len(series) / 2 or len(counts) < 2:
-            raise
-        doubled = pd.concat([series, series[single]], ignore_index=True)
-        chosen = encode_target(doubled, positive)
-    index = chosen.index[: len(series)]
-    sizes = np.bincount(index, minlength=len(chosen.classes))
-    enough = np.where(sizes > 1, sizes, len(series) + 1)
-    rarest = len(sizes) - 1 - int(np.argmin(enough[::-1])) if len(sizes) > 2 else int(np.argmin(sizes))
-    return Target(
-        index, chosen.classes, tuple(map(int, sizes)), chosen.positive if positive is not None else rarest
-    )

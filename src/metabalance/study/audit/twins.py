@@ -45,7 +45,7 @@ def near_pairs(matrix: np.ndarray, keys: np.ndarray, within: float, seed: int = 
     >>> near_pairs(np.array([[0.0], [5.0], [0.001]]), np.zeros(3, dtype=np.uint64), within=0.01).tolist()
     [[0, 2]]
     """
-    n, width = matrix.shape
+    width = matrix.shape[1]
     rng = np.random.default_rng(seed)
     cell = 25 * max(within, 1e-9) * np.sqrt(max(width, 1))
     found = []
@@ -94,13 +94,13 @@ def check_twins(subject: Subject, plan: Plan) -> Part:
     }  # fmt: skip
     noun = subject.noun
     for code, severity, rows, kept, what in (
-        ("MB020", "info", within_class, pairs[same], f"{noun} of the same class"),
-        ("MB021", "warning", across, pairs[~same], f"{noun} of another class"),
+        ("MB020", "info", within_class, pairs[same], "of the same class"),
+        ("MB021", "warning", across, pairs[~same], "of another class"),
     ):
         if len(rows):
             shown = "; ".join(f"{subject.named([a])} and {subject.named([b])}" for a, b in kept[:3])
             message = (
-                f"{len(rows):,} {noun}{'s' * (len(rows) != 1)} nearly {'repeats' if len(rows) == 1 else 'repeat'} a "
+                f"{len(rows):,} {noun}{'s' * (len(rows) != 1)} nearly {'repeats' if len(rows) == 1 else 'repeat'} another "
                 f"{what}, for instance {noun}s {shown}"
             )
             part.found(code, severity, message, rows=tuple(map(int, kept[:10].ravel())))
@@ -167,7 +167,9 @@ def _is_free_text(column: pd.Series) -> bool:
     values = column.dropna()
     head = values.head(200).astype(str)
     return (
-        len(head) > 0 and values.nunique() > CATEGORY_LEVELS and head.str.split().str.len().median() >= WORDS
+        len(head) > 0
+        and values.nunique() > CATEGORY_LEVELS
+        and head.map(lambda v: len(v.split())).median() >= WORDS
     )
 
 

@@ -20,7 +20,8 @@ def sentences(facts: Mapping[str, Any]) -> Iterator[str]:
             else f"the largest of {len(classes)} classes has {figures['ratio']:,.3g} times the {noun} of the smallest, and "
             f"{figures['classes_for_80_percent']} hold 80 % of them"
         )
-        yield f"Class {positive['label']!r} has {positive['rows']:,} of {facts['source']['rows']:,} {noun} ({percent(positive['share'])}): {rest}."
+        of = f"{positive['rows']:,} of {facts['source']['rows']:,} {noun} ({percent(positive['share'])})"
+        yield f"Class {positive['label']!r} has {of}: {rest}."
     plan = facts.get("plan") or {}
     fewest = plan.get("fewest_in_a_test_part")
     if positive is not None and fewest:

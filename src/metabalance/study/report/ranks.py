@@ -32,10 +32,10 @@ def critical_difference_diagram(ranking: Ranking, *, narrow: bool = False) -> st
         ax.set_ylim(top - height, top)  # in inches below the axis
         ax.axis("off")
         ax.plot([1, count], [0, 0], color=COLOURS["ink"], linewidth=1, clip_on=False)
-        for tick in range(1, count + 1):
-            ax.plot([tick, tick], [0, 0.06], color=COLOURS["ink"], linewidth=1, clip_on=False)
-            if count <= 12 or tick in (1, count) or tick % 5 == 0:
-                ax.text(tick, 0.1, str(tick), ha="center", va="bottom", color=COLOURS["muted"], fontsize=8)
+        for place in range(1, count + 1):
+            ax.plot([place, place], [0, 0.06], color=COLOURS["ink"], linewidth=1, clip_on=False)
+            if count <= 12 or place in (1, count) or place % 5 == 0:
+                ax.text(place, 0.1, str(place), ha="center", va="bottom", color=COLOURS["muted"], fontsize=8)
         _scale(ax, ranking, count, narrow)
         for k, group in enumerate(ranking.groups):
             ends = [ranking.ranks[ranking.names.index(name)] for name in (group[0], group[-1])]
@@ -50,7 +50,7 @@ def critical_difference_diagram(ranking: Ranking, *, narrow: bool = False) -> st
         for k, (name, rank) in enumerate(zip(ranking.names, ranking.ranks, strict=True)):
             on_left = k < left
             y = -0.26 - bars - 0.24 * (k if on_left else count - 1 - k)
-            x = 1 - outside if on_left else count + outside
+            x: float = 1 - outside if on_left else count + outside
             ax.plot([rank, rank, x], [0, y, y], color=COLOURS["muted"], linewidth=0.8, clip_on=False)
             label = _short(name, 15 if narrow else 22)
             text = f"{label}  {rank:.2f}" if on_left else f"{rank:.2f}  {label}"

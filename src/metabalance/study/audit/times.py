@@ -1,7 +1,7 @@
-"""Times and groups: declared ones and what they mean for folds, and columns that look like one but were not declared.
+"""Times: a declared one and what it means, and columns that look like one but were not declared.
 
-Shuffled folds over what is ordered or grouped are the commonest reason why a result does not hold in use (Kapoor &
-Narayanan, Patterns 2023).
+Shuffled folds over what is ordered are a common reason why a result does not hold in use (Kapoor & Narayanan,
+Patterns 2023).
 """
 
 import re
@@ -17,25 +17,17 @@ from metabalance.study.audit.classes import percent
 from metabalance.study.audit.parts import Part, listed
 from metabalance.study.audit.subject import Plan, Subject
 
-__all__ = ["check_groups", "check_time", "drift"]
+__all__ = ["check_time", "drift"]
 
 SPANS, LEVEL, MATERIAL = 10, 0.01, 1.5
-FEW_GROUPS = 10
 DISTINCT = 20
+IN_ORDER = "in order"
 TIME_NAME = re.compile(
     r"(?:^|[\W_])(?:time|timestamp|datetime|date|dt|ts|epoch|year|month|yyyymm(?:dd)?)(?:$|[\W_])",
     re.IGNORECASE,
 )
 BIRTH = re.compile(r"birth|dob", re.IGNORECASE)
-GROUP_NAME = re.compile(
-    r"(?:^|[\W_])(?:id|uuid|guid|customer|client|patient|user|account|subject|person|member|household|session|device|card|"
-    r"merchant|lesion|visit|number|no|nr)(?:$|[\W_])|[a-z]Id$|ID$",
-    re.IGNORECASE,
-)  # fmt: skip
 CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-CODE = re.compile(
-    r"[A-Za-z]{0,6}[-_#/:.]?\d{2,}(?:[-_/:.]\w+)*|\{?[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\}?"
-)
 
 
 def drift(y: np.ndarray, order: np.ndarray, classes: int) -> list[dict[str, Any]]:
@@ -96,30 +88,50 @@ def check_time(subject: Subject, plan: Plan) -> Part:
     for name, (values, kind) in candidates.items():
         line = drift(subject.y, values, size)[c]
         told.append(
-            {"column": name, "kind": kind, "drifts": line["material"], "shares_of_positive": line["shares"]}
+            {
+                "column": name,
+                "kind": kind,
+                "rising": bool((np.diff(values) >= 0).all()),
+                "drifts": line["material"],
+                "shares_of_positive": line["shares"],
+            }
         )
     part.facts["time"] = {"declared": None, "candidates": told}
     part.skipped["MB027"] = "no time is declared"
     if told:
-        drifting = [t for t in told if t["drifts"]]
-        message = (
-            f"{listed([repr(t['column']) for t in told])} "
-            f"{'looks like a time and was' if len(told) == 1 else 'look like times and were'} not declared; "
-            "shuffled folds would train on the future and test on the past"
-        )
-        if drifting:
-            message += (
-                f"; along {drifting[0]['column']!r} {_moves(subject, drifting[0]['shares_of_positive'])}"
-            )
-        sure = drifting or any(t["kind"] == "dates" for t in told)
-        part.found("MB025", "warning" if sure else "info", message, columns=tuple(t["column"] for t in told))
+        _undeclared(subject, told, part)
     _order(subject, told, part)
     return part
+
+
+def _undeclared(subject: Subject, told: list, part: Part) -> None:
+    named = [t for t in told if t["kind"] != IN_ORDER]
+    if named:
+        message = (
+            f"{listed([repr(t['column']) for t in named])} "
+            f"{'looks like a time and was' if len(named) == 1 else 'look like times and were'} not declared; "
+            "shuffled folds would train on the future and test on the past"
+        )
+    else:
+        message = (
+            f"the rows are in the order of {listed([repr(t['column']) for t in told])}: if that is a time, declare it, "
+            "or shuffled folds train on the future and test on the past"
+        )
+    drifting = [t for t in named if t["drifts"]]
+    if drifting:
+        message += f"; along {drifting[0]['column']!r} {_moves(subject, drifting[0]['shares_of_positive'])}"
+    sure = drifting or any(t["kind"] == "dates" for t in told)
+    columns = tuple(t["column"] for t in named or told)
+    part.found("MB025", "warning" if sure else "info", message, columns=columns)
 
 
 def _order(subject: Subject, told: list, part: Part) -> None:
     if subject.images is not None:
         part.skipped["MB034"] = "images are read class by class"
+        return
+    rising = [t["column"] for t in told if t["rising"]]
+    if rising:
+        part.skipped["MB034"] = f"the rows are in the order of {rising[0]!r}"
         return
     lines = drift(subject.y, np.arange(len(subject.y)), len(subject.counts))
     c = subject.target.positive
@@ -150,6 +162,7 @@ def _moves(subject: Subject, shares: list[float]) -> str:
 def _times(subject: Subject) -> dict[str, tuple[np.ndarray, str]]:
     """Columns that look like times, as sortable numbers without gaps, and why."""
     found = {}
+    numbering = {c for f in subject.base_findings if f.code == "MB005" for c in f.columns}
     for name, column in subject.frame.items():
         if column.isna().any() or BIRTH.search(str(name)):
             continue
@@ -169,11 +182,12 @@ def _times(subject: Subject) -> dict[str, tuple[np.ndarray, str]]:
             if not np.isfinite(values).all():
                 continue
             distinct = len(np.unique(values))
-            rising = bool((np.diff(values) >= 0).all())
+            rising = bool((np.diff(values) >= 0).all()) and name not in numbering
+            by_name = bool(TIME_NAME.search(spelled))
             if (rising and distinct >= DISTINCT and not _rises_by_sorting(values, subject)) or (
-                TIME_NAME.search(spelled) and distinct > 2 and (rising or _calendar(values))
+                by_name and distinct > 2 and (rising or _calendar(values))
             ):
-                found[str(name)] = (values, "in order" if rising else "by its name")
+                found[str(name)] = (values, "by its name" if by_name else IN_ORDER)
     return found
 
 
@@ -191,105 +205,3 @@ def _calendar(values: np.ndarray) -> bool:
         a <= low and high <= b
         for a, b in ((1900, 2100), (190_001, 210_012), (19_000_101, 21_001_231), (3e8, 4.2e9), (3e11, 4.2e12))
     )
-
-
-def check_groups(subject: Subject, plan: Plan) -> Part:
-    """MB026 and MB028."""
-    part = Part(facts={"groups": None})
-    if subject.groups is not None:
-        part.skipped["MB026"] = "groups are declared"
-        _declared(subject, part)
-        return part
-    part.skipped["MB028"] = "no groups are declared"
-    if subject.images is not None:
-        part.skipped["MB026"] = "a table is needed"
-        return part
-    told = [
-        {"column": str(name)} | _grouping(pd.factorize(column, use_na_sentinel=False)[0], subject)
-        for name, column in subject.useful.items()
-        if _looks_like_a_group(str(name), column, subject)
-    ]
-    part.facts["groups"] = {"declared": None, "candidates": told}
-    if told:
-        named = listed(
-            [
-                f"{t['column']!r} ({t['groups']:,} values, {percent(t['rows_sharing'])} of the rows share theirs)"
-                for t in told
-            ]
-        )
-        alike = max(told, key=lambda t: t["alike"] - t["alike_by_chance"])
-        message = (
-            f"{named} {'looks' if len(told) == 1 else 'look'} like "
-            f"{'a customer, a patient or the like' if len(told) == 1 else 'customers, patients or the like'} and "
-            f"{'was' if len(told) == 1 else 'were'} not declared; shuffled folds would put one on both sides"
-        )
-        if alike["alike"] > alike["alike_by_chance"] + 0.05:
-            message += (
-                f"; rows that share {alike['column']!r} are of one class in {percent(alike['alike'])} of pairs, by chance in "
-                f"{percent(alike['alike_by_chance'])}"
-            )
-        part.found("MB026", "warning", message, columns=tuple(t["column"] for t in told))
-    return part
-
-
-def _declared(subject: Subject, part: Part) -> None:
-    assert subject.groups is not None
-    facts = _grouping(subject.groups, subject)
-    size = len(subject.counts)
-    table = np.zeros((int(subject.groups.max()) + 1, size), dtype=np.int64)
-    np.add.at(table, (subject.groups, subject.y), 1)
-    in_groups, largest = (table > 0).sum(axis=0), table.max(axis=0) / np.maximum(subject.counts, 1)
-    part.facts["groups"] = {"declared": subject.groups_name, **facts,
-                            "groups_of_class": {str(c): int(n) for c, n in zip(subject.target.classes, in_groups)}}  # fmt: skip
-    few = [c for c in range(size) if in_groups[c] < FEW_GROUPS]
-    heavy = [c for c in range(size) if largest[c] > 0.5 and c not in few]
-    if few:
-        named = listed([f"{subject.label(c)} ({subject.counts[c]:,} rows in {in_groups[c]})" for c in few])
-        part.found("MB028", "warning", f"few groups of {subject.groups_name!r} hold {named}: count these, not rows",
-                   classes=tuple(subject.target.classes[c] for c in few))  # fmt: skip
-    elif heavy:
-        named = listed([f"{subject.label(c)} ({percent(largest[c])})" for c in heavy])
-        part.found("MB028", "warning", f"one group of {subject.groups_name!r} holds most of {named}",
-                   classes=tuple(subject.target.classes[c] for c in heavy))  # fmt: skip
-    elif facts["rows_sharing"] > 0.1 and facts["alike"] > 0.5 * (1 + facts["alike_by_chance"]):
-        message = (
-            f"rows of one group of {subject.groups_name!r} are of one class in {percent(facts['alike'])} of pairs (by chance "
-            f"in {percent(facts['alike_by_chance'])}): {facts['groups']:,} groups say less than {len(subject.y):,} rows promise"
-        )
-        part.found("MB028", "info", message)
-
-
-def _grouping(codes: np.ndarray, subject: Subject) -> dict[str, Any]:
-    sizes = np.bincount(codes)
-    cells = np.unique(codes.astype(np.int64) * len(subject.counts) + subject.y, return_counts=True)[1].astype(
-        float
-    )
-    pairs, same = float((sizes * (sizes - 1.0)).sum()), float((cells * (cells - 1)).sum())
-    share = subject.counts / subject.counts.sum()
-    return {
-        "groups": int((sizes > 0).sum()), "largest": int(sizes.max()),
-        "rows_sharing": float(sizes[sizes > 1].sum() / len(codes)),
-        "alike": same / pairs if pairs else float("nan"), "alike_by_chance": float((share**2).sum()),
-    }  # fmt: skip
-
-
-def _looks_like_a_group(name: str, column: pd.Series, subject: Subject) -> bool:
-    if pd.api.types.is_float_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
-        return False
-    if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        return False
-    values = column.dropna()
-    distinct = values.nunique()
-    # Few values are categories, as many as rows would be a row number.
-    if not max(DISTINCT, len(subject.counts)) <= distinct < 0.95 * len(column):
-        return False
-    text = is_text(column.dtype) or isinstance(column.dtype, pd.CategoricalDtype)
-    if text:
-        head = values.astype(str).drop_duplicates().head(200)
-        if head.str.split().str.len().median() > 2 or date_format(values.astype(object)) is not None:
-            return False
-        return bool(head.map(lambda v: CODE.fullmatch(v.strip()) is not None).mean() > 0.9) or bool(
-            GROUP_NAME.search(CAMEL.sub("_", name))
-        )
-    # Numbers of a few rows each; "number of rooms" has many rows a value.
-    return bool(GROUP_NAME.search(CAMEL.sub("_", name))) and distinct > len(column) / 200
