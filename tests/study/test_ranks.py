@@ -28,6 +28,8 @@ def test_every_model_stands_with_its_rank(narrow):
         assert re.search(rf"{re.escape(short)}\S*\s+{rank:.2f}|{rank:.2f}\s+{re.escape(short)}", said), said
     assert f"critical difference {found.critical_difference:.2f}" in said
     assert "models differ (p" in said
+    label = ElementTree.fromstring(critical_difference_diagram(found, narrow=narrow)).get("aria-label")
+    assert label.startswith(f"Mean ranks, best first: {found.names[0]} {found.ranks[0]:.2f}, ")
 
 
 @pytest.mark.parametrize("gap", [0.0, 0.4, 3.0])

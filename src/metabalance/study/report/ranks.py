@@ -4,7 +4,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metabalance.judge.friedman import Ranking
-from metabalance.study.report.figures import COLOURS, _short, _style, _svg
+from metabalance.study.report.drawing import COLOURS, style, svg
+from metabalance.study.report.words import short
 
 __all__ = ["critical_difference_diagram"]
 
@@ -25,7 +26,7 @@ def critical_difference_diagram(ranking: Ranking, *, narrow: bool = False) -> st
     bars = 0.16 * len(ranking.groups)
     top = 0.78 if narrow else 0.62
     height = top + 0.33 + bars + 0.24 * left
-    with _style("ranks-narrow" if narrow else "ranks"):
+    with style("ranks-narrow" if narrow else "ranks"):
         figure = Figure(figsize=(4.3 if narrow else 7.2, height))
         ax = figure.add_axes((0.34, 0, 0.32, 1) if narrow else (0.27, 0, 0.46, 1))
         ax.set_xlim(1, count)
@@ -52,13 +53,16 @@ def critical_difference_diagram(ranking: Ranking, *, narrow: bool = False) -> st
             y = -0.26 - bars - 0.24 * (k if on_left else count - 1 - k)
             x: float = 1 - outside if on_left else count + outside
             ax.plot([rank, rank, x], [0, y, y], color=COLOURS["muted"], linewidth=0.8, clip_on=False)
-            label = _short(name, 15 if narrow else 22)
+            label = short(name, 15 if narrow else 22)
             text = f"{label}  {rank:.2f}" if on_left else f"{rank:.2f}  {label}"
             ax.text(
                 x - outside / 3 if on_left else x + outside / 3, y, text, va="center",
                 ha="right" if on_left else "left", weight="normal" if name in joined else "bold",
             )  # fmt: skip
-        return _svg(figure)
+        said = ", ".join(
+            f"{name} {rank:.2f}" for name, rank in zip(ranking.names, ranking.ranks, strict=True)
+        )
+        return svg(figure, f"Mean ranks, best first: {said}")
 
 
 def _scale(ax: Axes, ranking: Ranking, count: int, narrow: bool) -> None:
