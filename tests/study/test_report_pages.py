@@ -11,7 +11,7 @@ from test_report import Reader, comparison, recipe
 from typer.testing import CliRunner
 
 from metabalance.cli import app
-from metabalance.judge import average_precision, roc_auc
+from metabalance.judge import average_precision, roc_auc, subpopulation_bias
 from metabalance.study.evidence import evidence, training_record, without_nan
 from metabalance.study.load import make_table
 from metabalance.study.report.command import report_command
@@ -84,11 +84,15 @@ def test_a_scored_file(scored_file, tmp_path):
         "All figures",
         "Ranking and calibration",
         "Group by group",
+        "Whose mistakes average precision sees",
         "Choose a threshold",
         "papers",
     ):
         assert heading in reader.words
     assert "@article{delong1988" in html
+    assert "@inproceedings{mcdermott2024" in html, "whose finding the section on groups is"
+    bias = subpopulation_bias(frame.score, truth, frame.bank.astype(str))
+    assert f"{bias.groups[0].average_precision_at_common_prevalence:.3f}" in reader.words
 
 
 def test_the_page_can_be_read_without_its_script(scored_file, tmp_path):

@@ -147,7 +147,8 @@ def _attributed(s: Array, y: Array, labels: Array, found: Any) -> list[tuple[Any
         own = np.searchsorted(mine, values, "right") - np.searchsorted(mine, values)
         all_ = np.searchsorted(every, values, "right") - np.searchsorted(every, values)
         part = found.pairs * own / np.maximum(all_, 1)
-        pairs.append((label.item(), float(part.sum()), float(part @ found.gain_average_precision)))
+        name = label.item() if isinstance(label, np.generic) else label
+        pairs.append((name, float(part.sum()), float(part @ found.gain_average_precision)))
     return pairs
 
 

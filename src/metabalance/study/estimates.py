@@ -8,7 +8,7 @@ import numpy as np
 from metabalance.judge.intervals import (
     Interval,
     bootstrap_interval,
-    delong_interval,
+    interval_for,
     wilson_interval,
 )
 from metabalance.judge.metrics import get_metric
@@ -100,7 +100,7 @@ def class_estimates(
         own = target == c
         row: dict[str, Any] = {"class": c, "rows": int(own.sum())}
         if num_classes > 2 and quick and 0 < row["rows"] < len(target):
-            row["roc_auc"] = _plain(delong_interval(scores[:, c], own.astype(np.int64)))
+            row["roc_auc"] = _plain(interval_for("roc_auc", scores[:, c], own.astype(np.int64)))
         if decided is not None:
             row |= _shares(own, decided == c)
         rows.append(row)
@@ -126,7 +126,7 @@ def group_estimates(
             truth = target[mine] == positive
             row["positives"] = int(truth.sum())
             row["share"] = _plain(wilson_interval(row["positives"], len(mine)))
-            row["roc_auc"] = _plain(delong_interval(scores[mine], truth.astype(np.int64)))
+            row["roc_auc"] = _plain(interval_for("roc_auc", scores[mine], truth.astype(np.int64)))
             if probabilities:
                 row["predicted"] = float(scores[mine].mean())
             if decided is not None:
@@ -153,7 +153,7 @@ def _ranking(
     name: str, scores: np.ndarray, truth: np.ndarray, weight: np.ndarray | None, level: float
 ) -> Interval:
     if name == "roc_auc" and scores.ndim == 1 and weight is None:
-        return delong_interval(scores, truth, level)
+        return interval_for("roc_auc", scores, truth, level=level)
     if scores.ndim == 1 and weight is None and len(scores) > LONG:
         return _by_points(scores, truth, level)
     # Of two classes without weights counts are resampled, of any number of rows; otherwise the rows are.

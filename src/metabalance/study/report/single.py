@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from metabalance.judge.subpopulations import subpopulation_bias
 from metabalance.study.estimates import class_estimates, estimates, group_estimates
 from metabalance.study.evidence import evidence
 from metabalance.study.points import OperatingPoints
@@ -14,13 +15,13 @@ from metabalance.study.report.explorer import explorer_view
 from metabalance.study.report.made import cited, versions
 from metabalance.study.report.mistakes import confusions
 from metabalance.study.report.prose import READING, headline_of, told_by, undecided_rule
-from metabalance.study.report.tables import class_table, group_table, metric_table, mistake_table
+from metabalance.study.report.tables import bias_table, class_table, group_table, metric_table, mistake_table
 from metabalance.study.report.words import clean, count_of, percent, short
 from metabalance.study.scored import Scored
 
 __all__ = ["evidence_of", "single_view"]
 
-JUDGES = ("delong", "wilson", "bca", "net_benefit")
+JUDGES = ("delong", "newcombe", "wilson", "bca", "net_benefit")
 BIG = 8  # classes up to which a confusion table can be read
 
 
@@ -50,6 +51,9 @@ def evidence_of(scored: Scored, cost: Any = None) -> tuple[dict[str, Any], str, 
         found["groups"], found["groups_hidden"] = group_estimates(
             scored.groups, scored.scores, scored.target, decided, size, scored.positive, scored.probabilities
         )
+        if binary and not found["groups_hidden"] and scored.counts.all():
+            labels = scored.groups.astype(str)
+            found["bias"] = subpopulation_bias(scored.scores, scored.target, labels).as_dict()
     return found, rule, threshold
 
 
@@ -114,6 +118,7 @@ def single_view(
         "pairs": mistake_table(classes, main["confusion"]) if main["confusion"] and len(classes) > BIG else None,
         "classes_table": class_table(classes, main.get("class_estimates") or []),
         "groups_table": group_table(main.get("groups") or [], main.get("groups_hidden", 0), groups, classes[positive]),
+        "bias_table": bias_table(main.get("bias")),
         "decision": decision,
         "explorer": explorer_view(main, threshold=threshold, cost=cost, source=source),
         "training": learning_view([(1, recipe or "model", training)]) if training else None,
@@ -121,7 +126,7 @@ def single_view(
         "reading": READING,
         "made": [(name, value) for name, value in (*made, ("page made with", versions())) if value],
         "command": command,
-        "cited": cited({recipe.split("(")[0], *JUDGES}),
+        "cited": cited({recipe.split("(")[0], *JUDGES, *(("auroc_auprc",) if main.get("bias") else ())}),
         "version": versions().split(",")[0].removeprefix("metabalance "),
         "created": created[:16].replace("T", " "),
         "fingerprint": fingerprint,

@@ -9,6 +9,7 @@ MOST_CLASSES = 60
 MOST_MISTAKES = 15
 METHODS = {
     "delong": "DeLong",
+    "newcombe": "Newcombe",
     "wilson": "Wilson",
     "percentile": "percentile bootstrap",
     "bca": "BCa bootstrap",
@@ -99,6 +100,32 @@ def group_table(
         "rows": rows,
         "after": after
         + "Many groups are many chances for a difference: one that stands out alone may be luck.",
+    }
+
+
+def bias_table(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Which groups average precision would have improved first, and what follows."""
+    if not found or len(found["groups"]) < 2:
+        return None
+    rows = []
+    for group in found["groups"]:
+        shares = [group["prevalence"], group["share_of_mistakes"], group["share_of_gain"]]
+        own, common = group["average_precision"]["value"], group["average_precision_at_common_prevalence"]
+        figures = [percent(shares[0]), *("–" if v is None else fixed(v, 3) for v in (own, common))]
+        figures += ["–" if s is None else percent(s) for s in shares[1:]]
+        rows.append({"label": str(group["group"]), "cells": [_text(figure) for figure in figures]})
+    return {
+        "caption": "Average precision by group: as it is, with the positives of all rows' share, and whose mistakes it sees",
+        "columns": [
+            "group",
+            "positives",
+            "average precision",
+            "at the common share",
+            "of all mistakes",
+            "of its gain",
+        ],
+        "rows": rows,
+        "after": " ".join(found["says"]),
     }
 
 
