@@ -445,6 +445,13 @@ def judge(
         ),
     ] = None,
     cost: CostOption = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="Columns with other scores of these rows, a,b: are they better or worse, or not distinguishable?",
+            show_default=False,
+        ),
+    ] = None,
     groups: Annotated[
         str | None, typer.Option(help="Column of groups that are judged apart, too.", show_default=False)
     ] = None,
@@ -469,7 +476,7 @@ def judge(
     judge_command(
         data=data, target=target, score=score, positive=positive, decision=decision, metrics=metrics, cost=cost,
         groups=groups, weight=weight, json_path=json, level=level, resamples=resamples, seed=seed, stream=stream,
-        overwrite=overwrite, header=header, delimiter=delimiter,
+        overwrite=overwrite, header=header, delimiter=delimiter, against=against,
     )  # fmt: skip
 
 

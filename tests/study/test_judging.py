@@ -226,3 +226,51 @@ def test_bad_input_is_one_sentence(csv, tmp_path):
     refused(run(tmp_path / "s.parquet", *target, "--stream", "--groups", "country"), "--stream")
     refused(run(tmp_path / "s.parquet", *target, "--stream", "--metrics", "roc_auc_ovo"), "histograms")
     refused(run(tmp_path / "s.parquet", *target, "--stream", "--weight", "absent"), "absent")
+
+
+# ------------------------------------------------------------------------------------ against other scores
+
+
+def test_other_scores_of_the_same_rows_are_compared_in_pairs(tmp_path):
+    rng = np.random.default_rng(0)
+    table = frame(800)
+    table["same"] = table.probability_fraud
+    table["blind"] = rng.random(len(table))
+    table.to_csv(tmp_path / "s.csv", index=False)
+    done = run(
+        tmp_path / "s.csv", "--target", "y", "--positive", "fraud", "--against", "same,blind",
+        "--metrics", "average_precision,brier,f1", "--resamples", 200, "--json", tmp_path / "j.json",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    found = {m["name"]: m for m in json.loads((tmp_path / "j.json").read_text())["against"]}
+    assert set(found) == {"average_precision", "brier"}, "f1 judges decisions, not scores"
+    truth = (table.y == "fraud").astype(int)
+    for name, metric in found.items():
+        same, blind = metric["rows"]
+        assert (same["difference"], same["verdict"]) == (0, "not distinguishable")
+        assert blind["verdict"] == "worse", "for the Brier score, too, of which less is better"
+        own, other = (
+            judge.get_metric(name)(table.probability_fraud, truth),
+            judge.get_metric(name)(table.blind, truth),
+        )
+        assert blind["difference"] == pytest.approx(other - own)
+        assert blind["sentence"] in done.output.replace("\n", " ") or "blind" in done.output
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--against", "gone"], ["'gone'"]),
+        (["--against", "country"], ["'country'", "no finite number"]),
+        (["--against", "amount", "--metrics", "brier"], ["probabilities", "'amount'"]),
+        (["--against", "amount", "--metrics", "f1"], ["of decisions"]),
+        (["--against", "amount", "--stream"], ["--against"]),
+    ],
+)
+def test_what_cannot_be_compared_is_one_sentence(csv, options, said):
+    refused(run(csv, "--target", "y", *options), *said)
+
+
+def test_several_classes_are_not_compared(tmp_path):
+    many().to_csv(tmp_path / "m.csv", index=False)
+    refused(run(tmp_path / "m.csv", "--target", "y", "--against", "probability_a"), "two classes")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from metabalance.data.errors import DataError
-from metabalance.study.scored import read_scored, scored_table
+from metabalance.study.scored import read_numbers, read_scored, scored_table
 
 
 @pytest.fixture
@@ -95,3 +95,9 @@ def test_files_are_read_and_empty_ones_refused(two, tmp_path):
         scored_table(two[:0], target="y")
     with pytest.raises(DataError, match="metabalance predict"):
         scored_table(two[["y", "site"]], target="y")
+
+
+def test_a_column_of_numbers_is_finite():
+    assert read_numbers(pd.DataFrame({"a": ["1", "2.5"]}), "a").tolist() == [1, 2.5]
+    with pytest.raises(DataError, match="row 2"):
+        read_numbers(pd.DataFrame({"a": [1, np.inf]}), "a")

@@ -11,7 +11,7 @@ from metabalance.judge.label_noise import labels_of, metric_of_table
 from metabalance.judge.metrics import METRICS, Metric
 from metabalance.judge.tables import confusion
 
-__all__ = ["Evaluate", "evaluator"]
+__all__ = ["evaluator"]
 
 Array = NDArray[Any]
 Evaluate = Callable[[Array], Array]  # row weights (N,) -> values (K,)

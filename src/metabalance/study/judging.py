@@ -21,6 +21,7 @@ from metabalance.judge import (
     wilson_interval,
 )
 from metabalance.study.commands import _as_data_errors, _check_goal, _cost, _names
+from metabalance.study.judging_against import compare_columns
 from metabalance.study.judging_tables import show_judgement
 from metabalance.study.scored import Scored, read_scored
 from metabalance.study.store import write_atomically
@@ -43,7 +44,7 @@ FEW = 50  # rows of a class: below, a bootstrap visibly covers less than it clai
 def judge_command(
     *, data: Path, target: str, score: str | None, positive: str | None, decision: str | None, metrics: str | None,
     cost: str | None, groups: str | None, weight: str | None, json_path: Path | None, level: float, resamples: int,
-    seed: int, stream: bool, overwrite: bool, header: bool, delimiter: str | None,
+    seed: int, stream: bool, overwrite: bool, header: bool, delimiter: str | None, against: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Prints the metrics of a scored file and, if asked, writes them as JSON."""
     if not 0 < level < 1:
@@ -61,8 +62,10 @@ def judge_command(
     if stream:
         from metabalance.study.judging_stream import judge_stream
 
-        if groups or cost:
-            raise DataError("--groups and --cost need all rows in memory; leave them out, or --stream")
+        if groups or cost or against:
+            raise DataError(
+                "--groups, --cost and --against need all rows in memory; leave them out, or --stream"
+            )
         with _as_data_errors():
             result = judge_stream(data, target=target, metrics=named, level=level, **columns)
     else:
@@ -70,7 +73,12 @@ def judge_command(
             data, target=target, groups=groups, header=header, delimiter=delimiter, **columns
         )
         matrix = _cost(cost, scored)  # type: ignore[arg-type]  # it asks for the classes and the positive one
-        result = judge_scored(scored, named, cost=matrix, level=level, resamples=resamples, seed=seed)
+        settings: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}
+        result = judge_scored(scored, named, cost=matrix, **settings)
+        if against:
+            chosen = [get_metric(name, cost=matrix) for name in named]
+            with _as_data_errors():
+                result["against"] = compare_columns(scored, _names(against), chosen, **settings)
     show_judgement(Console(), result)
     if json_path is not None:
         write_atomically(json_path, json.dumps(_plain(result), indent=2, allow_nan=False).encode())

@@ -40,6 +40,12 @@ def show_judgement(console: Console, result: dict[str, Any]) -> None:
             grid.add_row(escape(row["group"]), f"{row['rows']:,}", f"{row['positives']:,}", *cells)
         console.print("\nEach group:", highlight=False)
         console.print(grid, highlight=False)
+    for metric in result.get("against", ()):
+        console.print(
+            f"\n{escape(metric['title'])}, {_number(metric['value'])} here, against", highlight=False
+        )
+        for row in metric["rows"]:
+            console.print(f"  {escape(row['sentence'])}", highlight=False, soft_wrap=True)
     for note in result["notes"]:
         console.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
 

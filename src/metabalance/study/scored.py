@@ -12,7 +12,7 @@ from metabalance.data.errors import DataError
 from metabalance.data.tables import read_table, resolve_column
 from metabalance.data.target import MAX_CLASSES, QUANTITY_LEVELS
 
-__all__ = ["Scored", "read_scored", "scored_table"]
+__all__ = ["Scored", "read_numbers", "read_scored", "scored_table"]
 
 STEM = "probability_"  # what `metabalance predict` puts before a class
 
@@ -123,7 +123,7 @@ def scored_table(
     index = _index(truth, classes, f"the target {target!r}")
     hint = next(iter(columns)) if len(columns) == 1 else None
     chosen = _positive(classes, np.bincount(index, minlength=len(classes)), positive, hint)
-    values = {label: _numbers(frame, column) for label, column in columns.items()}
+    values = {label: read_numbers(frame, column) for label, column in columns.items()}
     total = np.sum(list(values.values()), axis=0)
     between = all(v.min() >= -1e-6 and v.max() <= 1 + 1e-6 for v in values.values())
     between = between and (len(values) == 1 or abs(total - 1).max() < 1e-3)
@@ -251,7 +251,7 @@ def _index(labels: np.ndarray, classes: tuple[str, ...], what: str) -> np.ndarra
     return index.astype(np.int64)
 
 
-def _numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
+def read_numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
     """A column as finite float64 ``(N,)``."""
     values = pd.to_numeric(frame[column], errors="coerce").to_numpy(float, na_value=np.nan)
     bad = np.flatnonzero(~np.isfinite(values))
@@ -264,7 +264,7 @@ def _numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
 
 
 def _weights(frame: pd.DataFrame, column: str) -> np.ndarray:
-    values = _numbers(frame, resolve_column(frame.columns, column))
+    values = read_numbers(frame, resolve_column(frame.columns, column))
     if (values < 0).any() or not values.any():
         raise DataError(f"the weights {column!r} must not be negative, and some must be above 0")
     return values
