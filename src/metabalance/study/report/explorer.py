@@ -115,7 +115,9 @@ def _key_thresholds(
             fixed(f1[i], 3),
             f"{cost[i] / rows:.4g}",
         ]
-        table.append({"name": name, "threshold": _written(points.threshold[i]), "cells": cells})
+        # No score lies between the one in use and that of its point.
+        at = threshold if name == "in use" and threshold is not None else points.threshold[i]
+        table.append({"name": name, "threshold": _written(at), "cells": cells})
     return table
 
 
