@@ -9,7 +9,9 @@ from typer.testing import CliRunner
 
 from metabalance import judge
 from metabalance.cli import app
+from metabalance.data.errors import DataError
 from metabalance.study.judging import judge_scored, rates
+from metabalance.study.judging_priors import at_priors, parse_priors
 from metabalance.study.judging_stream import judge_stream
 from metabalance.study.scored import scored_table
 
@@ -274,3 +276,52 @@ def test_what_cannot_be_compared_is_one_sentence(csv, options, said):
 def test_several_classes_are_not_compared(tmp_path):
     many().to_csv(tmp_path / "m.csv", index=False)
     refused(run(tmp_path / "m.csv", "--target", "y", "--against", "probability_a"), "two classes")
+
+
+# ---------------------------------------------------------------------------------------- at other shares
+
+
+def test_at_its_own_share_nothing_changes_and_elsewhere_precision_follows_bayes(tmp_path):
+    table = frame(1000)
+    table.to_csv(tmp_path / "s.csv", index=False)
+    own = float((table.y == "fraud").mean())
+    done = run(
+        tmp_path / "s.csv", "--target", "y", "--positive", "fraud", "--priors", f"{own!r},1%", "--resamples", 50,
+        "--json", tmp_path / "j.json",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    result = json.loads((tmp_path / "j.json").read_text())
+    as_it_is = values(result)
+    found = {m["name"]: m["points"] for m in result["priors"]}
+    for name, points in found.items():
+        assert points[0]["value"] == pytest.approx(as_it_is[name])
+    hit, alarm = as_it_is["recall"], 1 - as_it_is["specificity"]
+    assert found["precision"][1]["value"] == pytest.approx(0.01 * hit / (0.01 * hit + 0.99 * alarm))
+    assert found["recall"][1]["value"] == pytest.approx(hit)
+    assert found["roc_auc"][1]["value"] == pytest.approx(as_it_is["roc_auc"])
+    assert found["average_precision"][1]["value"] < as_it_is["average_precision"]
+    assert "1 %" in done.output
+
+
+@pytest.mark.parametrize("text", ["0", "1", "2", "-1%", "some", "0.1,"])
+def test_no_share_is_one_sentence(csv, text):
+    refused(run(csv, "--target", "y", "--priors", text), "no share of positives")
+    with pytest.raises(DataError):
+        parse_priors(text)
+
+
+def test_priors_need_two_classes_with_rows(tmp_path):
+    many().to_csv(tmp_path / "m.csv", index=False)
+    refused(run(tmp_path / "m.csv", "--target", "y", "--priors", "0.1"), "two classes")
+    table = frame()
+    table[table.y == "legal"].to_csv(tmp_path / "one.csv", index=False)
+    refused(run(tmp_path / "one.csv", "--target", "y", "--priors", "0.1"), "only one")
+
+
+def test_without_decisions_only_scores_are_weighted():
+    table = frame().assign(margin=lambda t: 10 * t.probability_fraud)
+    scored = scored_table(table, target="y", score="margin", positive="fraud")
+    assert [m["name"] for m in at_priors(scored, None, [0.1], resamples=20)] == [
+        "average_precision",
+        "roc_auc",
+    ]

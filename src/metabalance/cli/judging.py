@@ -139,6 +139,13 @@ def judge(
             show_default=False,
         ),
     ] = None,
+    priors: Annotated[
+        str | None,
+        typer.Option(
+            help="Shares of positives, 10%,1%: what the figures would be there, by weighting the rows.",
+            show_default=False,
+        ),
+    ] = None,
     groups: Annotated[
         str | None, typer.Option(help="Column of groups that are judged apart, too.", show_default=False)
     ] = None,
@@ -163,7 +170,7 @@ def judge(
     judge_command(
         data=data, target=target, score=score, positive=positive, decision=decision, metrics=metrics, cost=cost,
         groups=groups, weight=weight, json_path=json, level=level, resamples=resamples, seed=seed, stream=stream,
-        overwrite=overwrite, header=header, delimiter=delimiter, against=against,
+        overwrite=overwrite, header=header, delimiter=delimiter, against=against, priors=priors,
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from metabalance.judge import (
 )
 from metabalance.study.commands import _as_data_errors, _check_goal, _cost, _names
 from metabalance.study.judging_against import compare_columns
+from metabalance.study.judging_priors import at_priors, parse_priors
 from metabalance.study.judging_tables import show_judgement
 from metabalance.study.scored import Scored, read_scored
 from metabalance.study.store import write_atomically
@@ -45,6 +46,7 @@ def judge_command(
     *, data: Path, target: str, score: str | None, positive: str | None, decision: str | None, metrics: str | None,
     cost: str | None, groups: str | None, weight: str | None, json_path: Path | None, level: float, resamples: int,
     seed: int, stream: bool, overwrite: bool, header: bool, delimiter: str | None, against: str | None = None,
+    priors: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Prints the metrics of a scored file and, if asked, writes them as JSON."""
     if not 0 < level < 1:
@@ -62,9 +64,9 @@ def judge_command(
     if stream:
         from metabalance.study.judging_stream import judge_stream
 
-        if groups or cost or against:
+        if groups or cost or against or priors:
             raise DataError(
-                "--groups, --cost and --against need all rows in memory; leave them out, or --stream"
+                "--groups, --cost, --against and --priors need all rows in memory; leave them out, or --stream"
             )
         with _as_data_errors():
             result = judge_stream(data, target=target, metrics=named, level=level, **columns)
@@ -75,6 +77,11 @@ def judge_command(
         matrix = _cost(cost, scored)  # type: ignore[arg-type]  # it asks for the classes and the positive one
         settings: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}
         result = judge_scored(scored, named, cost=matrix, **settings)
+        if priors:
+            chosen = [get_metric(name, cost=matrix) for name in named]
+            result["priors"] = at_priors(
+                scored, _decision(scored)[0], parse_priors(priors), chosen, **settings
+            )
         if against:
             chosen = [get_metric(name, cost=matrix) for name in named]
             with _as_data_errors():

@@ -40,6 +40,13 @@ def show_judgement(console: Console, result: dict[str, Any]) -> None:
             grid.add_row(escape(row["group"]), f"{row['rows']:,}", f"{row['positives']:,}", *cells)
         console.print("\nEach group:", highlight=False)
         console.print(grid, highlight=False)
+    if result.get("priors"):
+        shares = [f"{100 * point['prior']:.4g} %" for point in result["priors"][0]["points"]]
+        grid = _grid("metric", *shares)
+        for metric in result["priors"]:
+            grid.add_row(escape(metric["title"]), *(_with_ends(point) for point in metric["points"]))
+        console.print("\nIf positives had another share, the same decisions:", highlight=False)
+        console.print(grid, highlight=False)
     for metric in result.get("against", ()):
         console.print(
             f"\n{escape(metric['title'])}, {_number(metric['value'])} here, against", highlight=False
