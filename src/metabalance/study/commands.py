@@ -1,10 +1,6 @@
 """What the commands do, with the terminal as their only reader."""
 
-import contextlib
-import csv
-import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +12,15 @@ from rich.table import Table as Grid
 from metabalance.data.errors import DataError
 from metabalance.study.candidates import DEFAULT_RECIPES, check_options, parse_candidates
 from metabalance.study.compare import Plan, Progress, Run, run_comparison
+from metabalance.study.given import (
+    as_data_errors,
+    check_goal,
+    cost_matrix,
+    known_metric,
+    known_objective,
+    names_of,
+    rule_of,
+)
 from metabalance.study.load import load_data, parse_duration, parse_prior
 from metabalance.study.sources import Source
 from metabalance.study.workers import default_workers
@@ -38,16 +43,16 @@ def compare_command(
 
     console = Console()
     tracker = parse_track(track)
-    with _as_data_errors():
+    with as_data_errors():
         candidates = tuple(parse_candidates(recipes or DEFAULT_RECIPES))
-    metric = _known_metric(metric)
+    metric = known_metric(metric)
     limits = parse_duration(budget, "--budget"), parse_duration(fit_limit, "--fit-limit")
     table = load_data(
         data, target, image_size=image_size, skip_broken=skip_broken, header=header, delimiter=delimiter,
-        positive=positive, groups=groups, time=time, keep=_names(keep), drop=_names(drop),
+        positive=positive, groups=groups, time=time, keep=names_of(keep), drop=names_of(drop),
     )  # fmt: skip
     network = _network(table, epochs, batch_size, module, augment)
-    matrix = _cost(cost, table)
+    matrix = cost_matrix(cost, table)
     if metric == "expected_cost" and matrix is None:
         raise DataError("--metric expected_cost needs --cost, for instance --cost fn=50,fp=1")
     plan = Plan(
@@ -77,7 +82,7 @@ def compare_with_progress(console: Console, table: Source, plan: Plan, out: Path
     for candidate in (c for c in plan.candidates if c.options):
         from metabalance.study.fitting import rehearse
 
-        with _as_data_errors():
+        with as_data_errors():
             check_options(candidate)
             rehearse(candidate, table.image_shape, plan.network)
     columns = (
@@ -122,29 +127,29 @@ def fit_command(
     tracker = parse_track(track)
     if missing_columns not in ("error", "impute"):
         raise DataError(f"--missing-columns {missing_columns!r} is unknown; use error or impute")
-    _check_goal(out, overwrite)
+    check_goal(out, overwrite)
     if overwrite and out.exists() and not (out / "manifest.json").is_file():
         raise DataError(f"{out} is no model folder and is not overwritten; choose another --out")
     from metabalance.adjust import get_calibration
 
-    with _as_data_errors():
+    with as_data_errors():
         parse_candidates(recipe)
         get_calibration(calibration)
-    metric = _known_metric(metric)
+    metric = known_metric(metric)
     table = load_data(
         data, target, image_size=image_size, skip_broken=skip_broken, header=header, delimiter=delimiter,
-        positive=positive, groups=groups, time=time, keep=_names(keep), drop=_names(drop),
+        positive=positive, groups=groups, time=time, keep=names_of(keep), drop=names_of(drop),
     )  # fmt: skip
     network = _network(table, epochs, batch_size, module, augment)
-    matrix = _cost(cost, table)
-    objective = _known_objective(
+    matrix = cost_matrix(cost, table)
+    objective = known_objective(
         objective or ("cost" if matrix is not None else "f1"), len(table.classes), matrix
     )
     goal = parse_prior(prior, table.classes, table.positive)
     show_table(console, table)
     from metabalance.study.train import train_table
 
-    with _as_data_errors(), console.status(f"training {escape(recipe)} ..."):
+    with as_data_errors(), console.status(f"training {escape(recipe)} ..."):
         training = train_table(
             table, recipe, seed=seed, metric=metric, cost=matrix, objective=objective, prior=goal, holdout=holdout,
             calibration=calibration, network=network,
@@ -160,26 +165,12 @@ def fit_command(
         *(f"held-out {name}: {value}" + (f" ({value.reason})" if value.reason else "")
           for name, value in training.metrics.items()),
         *(f"note: {note}" for note in (*model.record["notes"], *filter(None, [model.decision.note]))),
-        f"decision: {_rule(model)}",
+        f"decision: {rule_of(model)}",
         f"Model: {out}",
     ]  # fmt: skip
     if tracker is not None:
         lines.append(f"Tracked by {tracker.log(logged_training(training, table.name, out))}")
     console.print("\n" + escape("\n".join(lines)), highlight=False, soft_wrap=True)
-
-
-def _rule(model: Any) -> str:
-    """The decision in words."""
-    decision, classes = model.decision, [str(c) for c in model.classes]
-    goal = "the lowest cost" if decision.objective == "cost" else f"the best {decision.objective}"
-    if "=" in decision.objective:
-        goal = decision.objective
-    if decision.threshold is not None:
-        return f"{classes[decision.positive]} from a probability of {decision.threshold:.4g}, for {goal}"
-    if decision.multipliers is not None:
-        weighed = ", ".join(f"{c} {m:.3g}" for c, m in zip(classes, decision.multipliers))
-        return f"the class with the largest probability times {weighed}, for {goal}"
-    return "the class of the lowest expected cost"
 
 
 def predict_command(
@@ -201,7 +192,7 @@ def predict_command(
 
     if out.suffix not in (".parquet", ".csv", ".tsv", ".feather"):
         raise DataError(f"--out {out} must end in .parquet, .csv, .tsv or .feather")
-    _check_goal(out, overwrite)
+    check_goal(out, overwrite)
     if out.exists() and data.exists() and out.samefile(data):
         raise DataError(f"--out {out} is the table to be scored; choose another --out")
     trained = TrainedModel.load(model)
@@ -351,75 +342,3 @@ def default_batch_size(rows: int) -> int:
     return next(
         (size for size, most in ((256, 10_000), (512, 50_000), (1024, 200_000)) if rows <= most), 2048
     )
-
-
-def _cost(text: str | None, table: Source) -> tuple[tuple[float, ...], ...] | None:
-    from metabalance.adjust import parse_cost, read_cost_matrix
-
-    if text is None:
-        return None
-    with _as_data_errors():
-        if Path(text).is_dir():
-            raise DataError(f"--cost {text} is a folder; write for instance fn=50,fp=1, or name a JSON file")
-        if "=" in text or (len(table.classes) == 2 and not Path(text).exists()):
-            if len(table.classes) != 2:
-                raise DataError(
-                    f"--cost {text!r} is for two classes, but there are {len(table.classes)}; give a JSON file"
-                )
-            return parse_cost(text, table.positive)
-        return read_cost_matrix(text, [str(c) for c in table.classes])
-
-
-def _known_objective(text: str, classes: int, cost: Any) -> str:
-    """An objective that a model can be fitted for, in its own spelling."""
-    from metabalance.adjust import parse_objective
-
-    with _as_data_errors():
-        wanted = parse_objective(text)
-    if wanted.goal == "cost" and cost is None:
-        raise DataError(f"--objective {text} must come with --cost, for instance --cost fn=50,fp=1")
-    if wanted.metric == "alerts":
-        raise DataError(
-            f"--objective {text} is a number a day; for a model give a share of the rows, alert_rate<=1%"
-        )
-    if classes > 2 and (wanted.metric or wanted.goal not in ("f1", "f1_macro", "balanced_accuracy", "cost")):
-        raise DataError(
-            f"--objective {text} is for two classes, but there are {classes}; use f1, balanced_accuracy or cost"
-        )
-    return str(wanted)
-
-
-def _known_metric(name: str, cost: Any = ((0, 1), (1, 0))) -> str:
-    """The metric's own name."""
-    from metabalance.judge.metrics import get_metric
-
-    with _as_data_errors():
-        return get_metric(name, cost=cost).name
-
-
-def _names(text: str | None) -> tuple[str, ...]:
-    """Column names from ``a,b,"c, d"``."""
-    parts = next(csv.reader([text], skipinitialspace=True)) if text else []
-    return tuple(part.strip() for part in parts if part.strip())
-
-
-def _check_goal(out: Path, overwrite: bool) -> None:
-    """Refuses, before any work, a goal that exists or cannot be written."""
-    if out.exists() and not overwrite:
-        raise DataError(f"{out} exists; choose another --out, or --overwrite to replace it")
-    parent = next(folder for folder in out.absolute().parents if folder.exists())
-    if not parent.is_dir():
-        raise DataError(f"{out} cannot be written, since {parent} is a file; choose another --out")
-    if not os.access(parent, os.W_OK):
-        raise DataError(f"{out} cannot be written, since {parent} is read-only; choose another --out")
-
-
-@contextlib.contextmanager
-def _as_data_errors() -> Iterator[None]:
-    """A ValueError about what the user gave is told as such."""
-    try:
-        yield
-    except DataError:
-        raise
-    except (ValueError, KeyError) as error:
-        raise DataError(str(error.args[0]) if error.args else str(error)) from error

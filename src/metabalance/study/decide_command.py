@@ -12,9 +12,9 @@ from metabalance.adjust.cost import parse_cost, read_cost_matrix
 from metabalance.adjust.objective import parse_objective
 from metabalance.adjust.row_cost import parse_cost_columns
 from metabalance.data.errors import DataError
-from metabalance.study.commands import _as_data_errors, _check_goal
 from metabalance.study.decide import decide
 from metabalance.study.decision_figures import Wish
+from metabalance.study.given import as_data_errors, check_goal
 from metabalance.study.scored import Scored, read_scored
 from metabalance.study.store import write_atomically
 
@@ -27,7 +27,7 @@ def decide_command(
 ) -> dict[str, Any]:  # fmt: skip
     """Chooses a decision on a scored file, judges it on other rows, prints and stores it."""
     if out is not None:
-        _check_goal(out, overwrite)
+        check_goal(out, overwrite)
         if out.exists() and (out.is_dir() or (data.exists() and out.samefile(data))):
             raise DataError(f"{out} is a folder or the scored file itself; choose another --out")
     if judge not in ("folds", "half"):
@@ -36,7 +36,7 @@ def decide_command(
         if value is not None and not 0 < value < 1:
             raise DataError(f"{name} must lie between 0 and 1, such as 0.95, but {value} was given")
     text = _objective(objective, cost, cost_columns, alerts)
-    with _as_data_errors():
+    with as_data_errors():
         wanted = parse_objective(text)
     if wanted.metric == "alerts" and not (rows_per_day and rows_per_day > 0):
         raise DataError(
@@ -50,7 +50,7 @@ def decide_command(
         data, target=target, score=score, positive=positive, weight=weight, groups=groups, header=header,
         delimiter=delimiter,
     )  # fmt: skip
-    with _as_data_errors():
+    with as_data_errors():
         columns = None
         if cost_columns is not None:
             columns = parse_cost_columns(cost_columns, [str(c) for c in scored.frame.columns])
@@ -105,7 +105,7 @@ def show_decision(console: Console, result: dict[str, Any]) -> None:
     counts = ", ".join(f"{c} {n:,}" for c, n in zip(classes, result["counts"]))
     say(f"{result['data']['name']}: {result['data']['rows']:,} rows; {result['data']['target']}: {counts}; "
         f"positive: {classes[result['positive']]}")  # fmt: skip
-    say(_rule(result), "bold")
+    say(rule_of(result), "bold")
     if result["threshold"] is not None:
         say("  " + _moves(result["threshold"]))
     for note in result["notes"]:
@@ -133,7 +133,7 @@ def show_decision(console: Console, result: dict[str, Any]) -> None:
         say(f"  {limit['text']}: {verdict}")
 
 
-def _rule(result: dict[str, Any]) -> str:
+def rule_of(result: dict[str, Any]) -> str:
     decision, classes = result["decision"], result["classes"]
     goal = "the lowest cost" if result["objective"] == "cost" else result["objective"]
     lead = "Decision" if result["attainable"] else "Not attainable; the nearest decision"

@@ -155,7 +155,7 @@ def export_command(*, model: Path, form: str, out: Path | None, overwrite: bool,
     from rich.console import Console
     from rich.markup import escape
 
-    from metabalance.study.commands import _check_goal
+    from metabalance.study.given import check_goal
     from metabalance.study.store import write_atomically
 
     if form == "evidently":
@@ -168,7 +168,7 @@ def export_command(*, model: Path, form: str, out: Path | None, overwrite: bool,
         raise DataError(f"--out {goal} must end in {FORMATS[form]} for --format {form}")
     beside = goal.with_name(f"{goal.name}.json")
     for path in (goal, beside):
-        _check_goal(path, overwrite)
+        check_goal(path, overwrite)
     trained = TrainedModel.load(model)
     made = export_model(trained, form, pixels)
     write_atomically(goal, made.content)
@@ -186,12 +186,12 @@ def export_command(*, model: Path, form: str, out: Path | None, overwrite: bool,
 
 def _export_results(source: Path, out: Path | None, overwrite: bool) -> None:
     """Figures of a run or a history, for evidently."""
-    from metabalance.study.commands import _check_goal
+    from metabalance.study.given import check_goal
     from metabalance.study.interchange import evidently_of
     from metabalance.study.store import write_atomically
 
     goal = out or Path(f"{source.resolve().stem}.evidently.json")
-    _check_goal(goal, overwrite)
+    check_goal(goal, overwrite)
     snapshot = evidently_of(source)
     write_atomically(goal, json.dumps(snapshot, indent=1).encode())
     print(f"{len(snapshot['metric_results'])} figures: {goal}")

@@ -20,7 +20,7 @@ from metabalance.judge import (
     undefined_reason,
     wilson_interval,
 )
-from metabalance.study.commands import _as_data_errors, _check_goal, _cost, _names
+from metabalance.study.given import as_data_errors, check_goal, cost_matrix, names_of
 from metabalance.study.judging_against import compare_columns
 from metabalance.study.judging_priors import at_priors, parse_priors
 from metabalance.study.judging_tables import show_judgement
@@ -53,11 +53,11 @@ def judge_command(
         raise DataError(f"--level must lie between 0 and 1, such as 0.95, but {level} was given")
     if json_path is not None:
         try:
-            _check_goal(json_path, overwrite)
+            check_goal(json_path, overwrite)
         except DataError as error:
             raise DataError(str(error).replace("--out", "--json")) from None
-    named = _names(metrics)
-    with _as_data_errors():
+    named = names_of(metrics)
+    with as_data_errors():
         for name in named:
             get_metric(name, cost=((0, 1), (1, 0)) if cost else None)
     columns = {"score": score, "positive": positive, "decision": decision, "weight": weight}
@@ -68,13 +68,13 @@ def judge_command(
             raise DataError(
                 "--groups, --cost, --against and --priors need all rows in memory; leave them out, or --stream"
             )
-        with _as_data_errors():
+        with as_data_errors():
             result = judge_stream(data, target=target, metrics=named, level=level, **columns)
     else:
         scored = read_scored(
             data, target=target, groups=groups, header=header, delimiter=delimiter, **columns
         )
-        matrix = _cost(cost, scored)  # type: ignore[arg-type]  # it asks for the classes and the positive one
+        matrix = cost_matrix(cost, scored)  # type: ignore[arg-type]  # it asks for the classes and the positive one
         settings: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}
         result = judge_scored(scored, named, cost=matrix, **settings)
         if priors:
@@ -84,8 +84,8 @@ def judge_command(
             )
         if against:
             chosen = [get_metric(name, cost=matrix) for name in named]
-            with _as_data_errors():
-                result["against"] = compare_columns(scored, _names(against), chosen, **settings)
+            with as_data_errors():
+                result["against"] = compare_columns(scored, names_of(against), chosen, **settings)
     show_judgement(Console(), result)
     if json_path is not None:
         write_atomically(json_path, json.dumps(_plain(result), indent=2, allow_nan=False).encode())

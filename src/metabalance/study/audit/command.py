@@ -24,16 +24,16 @@ def audit_command(
     Raises:
         DataError: The data or an option cannot be used, or the JSON file exists.
     """
-    from metabalance.study.commands import _check_goal, _names
+    from metabalance.study.given import check_goal, names_of
     from metabalance.study.store import write_atomically
 
     to_file = json_path is not None and json_path != "-"
     if to_file:
-        _check_goal(Path(str(json_path)), overwrite)
+        check_goal(Path(str(json_path)), overwrite)
     console = Console(stderr=json_path == "-")
     with console.status("looking ..."):
         report = audit(
-            data, target, positive=positive, groups=groups, time=time, drop=_names(drop), mute=(mute or "").split(","),
+            data, target, positive=positive, groups=groups, time=time, drop=names_of(drop), mute=(mute or "").split(","),
             folds=folds, metric=metric, half_width=half_width, seed=seed, model_rows=model_rows, header=header,
             delimiter=delimiter, image_size=image_size, skip_broken=skip_broken,
         )  # fmt: skip

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from metabalance.data.errors import DataError
-from metabalance.study.commands import _as_data_errors, _check_goal
+from metabalance.study.given import as_data_errors, check_goal
 
 __all__ = ["report_command"]
 
@@ -24,7 +24,7 @@ def report_command(
     """Writes the page of a run, a model or a scored file."""
     if out.suffix.lower() not in (".html", ".htm"):
         raise DataError(f"--out {out} must end in .html")
-    _check_goal(out, overwrite)
+    check_goal(out, overwrite)
     named = {
         "--data": data, "--target": target, "--score": score, "--decision": decision, "--weight": weight,
         "--groups": groups, "--positive": positive, "--cost": cost,
@@ -77,8 +77,8 @@ def _scored(path: Path, target: str, cost: str | None, out: Path, command: str, 
     from metabalance.study.scored import read_scored
 
     scored = read_scored(path, target=target, **columns)
-    matrix = _cost(cost, scored)
-    with _as_data_errors():
+    matrix = cost_matrix(cost, scored)
+    with as_data_errors():
         found, rule, threshold = evidence_of(scored, matrix)
     digest = _fingerprint(path)
     view = single_view(
@@ -94,7 +94,7 @@ def _model(
     folder: Path, data: Path | None, target: str | None, weight: str | None, groups: str | None, cost: str | None,
     out: Path, command: str, **reading: Any,
 ) -> None:  # fmt: skip
-    from metabalance.study.commands import _rule
+    from metabalance.study.given import rule_of
     from metabalance.study.report.page import write_page
     from metabalance.study.report.single import evidence_of, single_view
     from metabalance.study.ship import TrainedModel
@@ -105,8 +105,8 @@ def _model(
     matrix, name = record.get("cost"), ""
     if data is not None:
         scored = _predicted(model, data, target, weight, groups, **reading)
-        matrix = _cost(cost, scored) if cost else _flipped(matrix, scored, model)
-        with _as_data_errors():
+        matrix = cost_matrix(cost, scored) if cost else _flipped(matrix, scored, model)
+        with as_data_errors():
             parts.append((f"{data.name}", evidence_of(scored, matrix)[0]))
         name = f" · {data.name}"
     kept = [(n, model.evidence.get(k)) for n, k in (("held-out", "held_out"), ("validation", "validation"))]
@@ -116,7 +116,7 @@ def _model(
             f"{folder} was fitted by a release that recorded no figures; give --data with rows and their classes"
         )
     split = record.get("split", {})
-    rule = _rule(model)
+    rule = rule_of(model)
     made = [
         ("created", document.get("created", "")),
         ("recipe", f"{record['recipe']} {_options(record.get('options', {}))}".strip()),
@@ -183,12 +183,12 @@ def _flipped(cost: Any, scored: Any, model: Any) -> Any:
     return np.asarray(cost)[np.ix_(order, order)].tolist()
 
 
-def _cost(text: str | None, scored: Any) -> Any:
+def cost_matrix(text: str | None, scored: Any) -> Any:
     from metabalance.adjust import parse_cost, read_cost_matrix
 
     if text is None:
         return None
-    with _as_data_errors():
+    with as_data_errors():
         if len(scored.classes) == 2 and not Path(text).exists():
             return parse_cost(text, scored.positive)
         return read_cost_matrix(text, list(scored.classes))
