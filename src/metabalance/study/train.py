@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from metabalance.judge.intervals import Interval, bootstrap_interval
+from metabalance.judge.intervals import Interval, interval_for
 from metabalance.judge.metrics import get_metric
 from metabalance.study.estimates import class_estimates, estimates
 from metabalance.study.evidence import evidence, training_record, without_nan
@@ -27,7 +27,7 @@ class Training:
     Args:
         model: The trained model.
         held_out: Rows kept aside; empty without a holdout.
-        metrics: Their metrics with bootstrap intervals.
+        metrics: Their metrics with intervals.
     """
 
     model: TrainedModel
@@ -151,5 +151,5 @@ def _held_out(
     for name in ("roc_auc", "average_precision", "f1", "balanced_accuracy", "brier"):
         metric = get_metric(name)
         given = scores if metric.kind == "score" else labels
-        shown[name] = bootstrap_interval(metric, given, truth, weight, n_boot=500, seed=0)
+        shown[name] = interval_for(metric, given, truth, weight, n_boot=500, seed=0)
     return shown
