@@ -5,6 +5,7 @@ Puts together what `metabalance reproduce NAME --out RUNS` wrote for each claim 
 
 import argparse
 import json
+import re
 from pathlib import Path
 
 from metabalance import __version__
@@ -27,14 +28,18 @@ def page(runs: Path) -> str:
         "",
         "| claim | verdict |",
         "|---|---|",
-        *(f"| [{name}](#{name}) | {verdict} |" for name, verdict in verdicts.items()),
+        *(
+            f"| [{name}](#{name}) | {re.sub('; (?=[ivx]+[.])', '<br>', verdict)} |"
+            for name, verdict in verdicts.items()
+        ),
         "",
         f"Not run for this page: {', '.join(missing)}." if missing else "",
     ]
     for name, path in found.items():
         # A heading that can be linked to; the verdict stands in the table.
         head, _, rest = path.read_text().partition("\n")
-        lines += ["", f"## {name}", "", f"*{head.partition(': ')[2]}*", rest.rstrip()]
+        verdict = head.partition(": ")[2]
+        lines += ["", f"## {name}", *(["", f"*{verdict}*"] if verdict else []), rest.rstrip()]
     return "\n".join(lines).rstrip() + "\n"
 
 
