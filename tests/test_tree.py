@@ -14,6 +14,7 @@ STAGES = ("sample", "weigh", "loss", "represent", "optimize", "adjust")
 # What each room may import of the package. A room may always import itself.
 ALLOWED = {
     "counts": set(),
+    "plain": set(),
     "heads": set(),
     "steps": {"engine"},
     "bilevel": set(),
@@ -30,7 +31,7 @@ ALLOWED = {
     "represent": {"counts", "bilevel", "heads"},
     "optimize": {"counts", "bilevel", "heads"},
     "adjust": {"counts", "data", "heads"},
-    "judge": {"counts"},
+    "judge": {"counts", "plain"},
     "run": {"checkpoint"},
     "engine": {"counts", "heads", "run"},
     "streams": {"counts", "data", "sample"},
@@ -61,6 +62,7 @@ ALLOWED = {
         "loss",
         "methods",
         "networks",
+        "plain",
         "estimator",
         "recipes",
         "optimize",

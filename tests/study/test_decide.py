@@ -11,10 +11,11 @@ from typer.testing import CliRunner
 from metabalance.adjust import Decision, choose_decision, choose_threshold
 from metabalance.cli import app
 from metabalance.data.errors import DataError
+from metabalance.plain import plain
 from metabalance.study.decide import Wish, decide
 from metabalance.study.decide_command import decide_command, show_decision
 from metabalance.study.decide_rows import decide_by_row
-from metabalance.study.decision_figures import calibration_note, judged, mean, plain, rate, told
+from metabalance.study.decision_figures import calibration_note, judged, mean, rate, told
 from metabalance.study.scored import Scored, scored_table
 from metabalance.study.splits import make_splits
 

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from metabalance.cli import app
 from metabalance.judge import average_precision, roc_auc, subpopulation_bias
-from metabalance.study.evidence import evidence, training_record, without_nan
+from metabalance.plain import plain
+from metabalance.study.evidence import evidence, training_record
 from metabalance.study.load import make_table
 from metabalance.study.report.command import report_command
 from metabalance.study.report.explorer import as_json, costs_of, explorer_view
@@ -319,8 +320,8 @@ def test_text_stands_out_from_its_ground(theme, ground):
         assert (one + 0.05) / (other + 0.05) >= least, f"{name} on {ground}, {theme}"
 
 
-def test_without_nan():
-    assert without_nan({"a": [np.float64("nan"), np.int64(3)], 1: (float("inf"),)}) == {
+def test_what_json_has_not():
+    assert plain({"a": [np.float64("nan"), np.int64(3)], 1: (float("inf"),)}) == {
         "a": [None, 3],
         "1": [None],
     }

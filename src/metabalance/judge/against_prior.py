@@ -17,6 +17,7 @@ from metabalance.judge.checks import check_probabilities
 from metabalance.judge.interval import check_level
 from metabalance.judge.metrics import Metric, get_metric
 from metabalance.judge.reweighted import evaluator
+from metabalance.plain import plain
 
 __all__ = ["PriorCurve", "metric_against_prior"]
 
@@ -61,7 +62,7 @@ class PriorCurve:
 
     def as_dict(self) -> dict[str, Any]:
         """All of it, ready for JSON: lists, and None for NaN."""
-        return {k: _plain(v) for k, v in asdict(self).items()}
+        return plain(asdict(self))
 
 
 def metric_against_prior(
@@ -238,11 +239,3 @@ def _ends(drawn: Array, value: Array, level: float) -> tuple[Array, Array, str]:
         high,
         f"undefined on up to {lost} of {len(drawn)} resamples, which were left out" if lost else "",
     )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return [_plain(v) for v in value.tolist()]
-    if isinstance(value, list):
-        return [_plain(v) for v in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -16,6 +16,7 @@ from metabalance.judge.delong import delong_interval
 from metabalance.judge.interval import Interval
 from metabalance.judge.mistakes import atomic_mistakes
 from metabalance.judge.ranking import average_precision, roc_auc
+from metabalance.plain import plain
 
 __all__ = ["Subpopulation", "SubpopulationBias", "subpopulation_bias"]
 
@@ -77,7 +78,7 @@ class SubpopulationBias:
 
     def as_dict(self) -> dict[str, Any]:
         """All of it, ready for JSON: None for what has no value."""
-        return _plain(asdict(self))
+        return plain(asdict(self))
 
 
 def subpopulation_bias(
@@ -214,11 +215,3 @@ def _says(parts: list[Subpopulation]) -> list[str]:
             "Average precision over all rows has no clear preference for a group's mistakes on these rows."
         )
     return out
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

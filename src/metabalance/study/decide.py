@@ -12,8 +12,9 @@ from metabalance.adjust.multipliers import choose_class_multipliers
 from metabalance.adjust.objective import Objective, parse_objective
 from metabalance.adjust.variability import threshold_variability
 from metabalance.data.errors import DataError
+from metabalance.plain import plain
 from metabalance.study.decide_rows import decide_by_row
-from metabalance.study.decision_figures import Wish, calibration_note, judged, plain
+from metabalance.study.decision_figures import Wish, calibration_note, judged
 from metabalance.study.scored import Scored
 from metabalance.study.splits import make_splits
 

@@ -10,6 +10,7 @@ from metabalance.adjust.objective import Objective
 from metabalance.judge.decision import f_beta
 from metabalance.judge.intervals import Interval, bootstrap_interval, wilson_interval
 from metabalance.judge.metrics import get_metric
+from metabalance.plain import plain
 from metabalance.study.scored import Scored
 
 __all__ = ["Wish", "calibration_note", "counted", "judged", "mean", "plain", "rate", "told"]
@@ -173,7 +174,3 @@ def told(interval: Interval) -> dict[str, Any]:
         "value": plain(interval.value), "low": plain(interval.low), "high": plain(interval.high),
         "level": interval.level, "method": interval.method, "reason": interval.reason,
     }  # fmt: skip
-
-
-def plain(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -7,7 +7,7 @@ import numpy as np
 
 from metabalance.study.points import MOST, operating_points
 
-__all__ = ["evidence", "training_record", "without_nan"]
+__all__ = ["evidence", "training_record"]
 
 MOST_SETS = 8  # classes, the rarest first, that get an explorer of their own
 MOST_EPOCHS = 200
@@ -100,16 +100,3 @@ def training_record(model: Any, monitor: str) -> dict[str, Any] | None:
 
 def _finite(value: Any) -> float | None:
     return float(value) if value is not None and np.isfinite(value) else None
-
-
-def without_nan(value: Any) -> Any:
-    """As JSON has it: what is not finite becomes null, numpy's numbers plain ones."""
-    if isinstance(value, dict):
-        return {str(k): without_nan(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [without_nan(v) for v in value]
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    if isinstance(value, np.integer):
-        return int(value)
-    return value

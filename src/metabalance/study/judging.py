@@ -20,6 +20,7 @@ from metabalance.judge import (
     undefined_reason,
     wilson_interval,
 )
+from metabalance.plain import plain
 from metabalance.study.given import as_data_errors, check_goal, cost_matrix, names_of
 from metabalance.study.judging_against import compare_columns
 from metabalance.study.judging_priors import at_priors, parse_priors
@@ -88,7 +89,7 @@ def judge_command(
                 result["against"] = compare_columns(scored, names_of(against), chosen, **settings)
     show_judgement(Console(), result)
     if json_path is not None:
-        write_atomically(json_path, json.dumps(_plain(result), indent=2, allow_nan=False).encode())
+        write_atomically(json_path, json.dumps(plain(result), indent=2, allow_nan=False).encode())
         Console().print(f"\nJSON: {escape(str(json_path))}", highlight=False, soft_wrap=True)
     return result
 
@@ -257,14 +258,3 @@ def _notes(scored: Scored) -> list[str]:
         )
     notes += [f"{scored.classes[c]} has no rows" for c in np.flatnonzero(counts == 0)[:5]]
     return notes
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no NaN: null."""
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, (float, np.floating)):
-        return float(value) if math.isfinite(value) else None
-    return value.item() if isinstance(value, np.generic) else value

@@ -16,6 +16,7 @@ from metabalance import __version__
 from metabalance.adjust import Calibrator, estimate_prior_bbse, estimate_prior_em, shift_prior
 from metabalance.data.errors import DataError
 from metabalance.data.preprocess import TablePreprocessor
+from metabalance.plain import plain
 from metabalance.study.drift import FLOOR, Drift, score_drift
 from metabalance.study.expected import ASSUMES, expected_performance
 from metabalance.study.promise import WORSE, Kept, compare_with_promise
@@ -59,7 +60,7 @@ class Monitored:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, dated; NaN becomes None."""
-        return as_json(
+        return plain(
             {
                 "when": datetime.now(UTC).isoformat(timespec="seconds"),
                 "version": __version__,
@@ -299,14 +300,3 @@ def _rows_at_most(rows: int, most: int) -> np.ndarray:
 
 def _size(drift: Drift) -> str:
     return f"(KS {drift.distance:.2f}, PSI {drift.psi:.2f})"
-
-
-def as_json(value: Any) -> Any:
-    """NaN is not JSON: null."""
-    if isinstance(value, dict):
-        return {str(k): as_json(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [as_json(v) for v in value]
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    return int(value) if isinstance(value, np.integer) else value

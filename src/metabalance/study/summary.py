@@ -12,8 +12,9 @@ from metabalance.data.errors import DataError
 from metabalance.judge.intervals import corrected_resampled_interval
 from metabalance.judge.metrics import get_metric
 from metabalance.judge.paired import holm, paired_difference
+from metabalance.plain import plain
 from metabalance.study.compare import BASELINE, Run, as_plain, baseline_names
-from metabalance.study.evidence import evidence, without_nan
+from metabalance.study.evidence import evidence
 from metabalance.study.points import OperatingPoints
 
 __all__ = ["advice", "fit_metrics", "read_results", "summarise", "write_results"]
@@ -415,8 +416,8 @@ def write_results(result: dict[str, Any], folder: Path) -> None:
         "recipes": {r["name"]: {k: r[k] for k in FIGURES if r.get(k)} for r in shown["recipes"]},
         "samples": shown["data"].get("samples"),
     }
-    write_atomically(folder / "advice.json", json.dumps(without_nan(lean), indent=1).encode())
-    write_atomically(folder / "figures.json", json.dumps(without_nan(drawn), separators=(",", ":")).encode())
+    write_atomically(folder / "advice.json", json.dumps(plain(lean), indent=1).encode())
+    write_atomically(folder / "figures.json", json.dumps(plain(drawn), separators=(",", ":")).encode())
     render_report(shown, folder / "report.html")
 
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from metabalance.judge.intervals import Interval, interval_for
 from metabalance.judge.metrics import get_metric
+from metabalance.plain import plain
 from metabalance.study.estimates import class_estimates, estimates
-from metabalance.study.evidence import evidence, training_record, without_nan
+from metabalance.study.evidence import evidence, training_record
 from metabalance.study.fitting import Settings, binary_or_all, fit_candidate
 from metabalance.study.reference import make_reference
 from metabalance.study.ship import TrainedModel, candidate_of
@@ -132,7 +133,7 @@ def _shown(model: TrainedModel, table: Source, rows: np.ndarray, prior: np.ndarr
         scores, target, decided, weight, num_classes=size, positive=table.positive, cost=cost
     )
     found["class_estimates"] = class_estimates(scores, target, decided, size)
-    return without_nan(found)
+    return plain(found)
 
 
 def _held_out(

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from metabalance.data.findings import Finding, register
+from metabalance.plain import plain
 
 __all__ = ["Audit"]
 
@@ -74,7 +73,7 @@ class Audit:
             else "clear"
             for code in register()
         }  # fmt: skip
-        return _plain({
+        return plain({
             "format": FORMAT, "version": VERSION,
             "headline": self.headline, "summary": list(self.summary), "counts": self.counts,
             "findings": [_told(finding) for finding in self.findings],
@@ -95,20 +94,3 @@ def _told(finding: Finding) -> dict[str, Any]:
         "columns": list(finding.columns), "classes": list(finding.classes),
         "row_numbers": [row + 1 for row in finding.rows],
     }  # fmt: skip
-
-
-def _plain(value: Any) -> Any:
-    """Plain Python all the way down; NaN and infinity become None."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(v) for key, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, (bool, np.bool_)):
-        return bool(value)
-    if isinstance(value, np.integer):
-        return int(value)
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    return value

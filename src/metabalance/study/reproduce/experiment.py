@@ -12,8 +12,9 @@ from typing import Any
 
 from metabalance import __version__
 from metabalance.data.errors import DataError
+from metabalance.plain import plain
 from metabalance.study.reproduce.base import Experiment
-from metabalance.study.reproduce.run import FORMAT, Progress, plain, result_of, write_result
+from metabalance.study.reproduce.run import FORMAT, Progress, result_of, write_result
 from metabalance.study.store import RunStore, locked, write_atomically
 
 __all__ = ["conditions_here", "file_of", "run_experiment"]

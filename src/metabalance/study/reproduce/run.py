@@ -6,7 +6,6 @@ and a run killed anywhere goes on where it stopped.
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,6 +14,7 @@ from typing import Any
 
 from metabalance import __version__
 from metabalance.data.errors import DataError
+from metabalance.plain import plain
 from metabalance.study.reproduce.base import Claim, Experiment, Fit, Setup, fits_of
 from metabalance.study.reproduce.images import is_there, open_source
 from metabalance.study.reproduce.measure import run_fit
@@ -301,12 +301,3 @@ def result_of(
         "verdict": overall(judgements) if not parts else "; ".join(f"{k}: {v}" for k, v in parts.items()),
         "notes": list(claim.notes),
     }
-
-
-def plain(value: Any) -> Any:
-    """The same with None for NaN, which JSON has not."""
-    if isinstance(value, dict):
-        return {k: plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
