@@ -7,7 +7,9 @@ import torch
 from metabalance import judge
 from metabalance.judge import get_metric
 
-functional = pytest.importorskip("torchmetrics.functional.classification")
+functional = pytest.importorskip(
+    "torchmetrics.functional.classification", reason="torchmetrics comes with the examples' packages"
+)
 
 
 def binary(seed, ties):

@@ -1,6 +1,7 @@
 """Platt's scaling: a sigmoid of the log odds, class by class.
 
-Platt, "Probabilistic Outputs for Support Vector Machines", 1999. His targets lie a little within 0 and 1, as if each
+Platt, "Probabilistic Outputs for Support Vector Machines and Comparisons to Regularized Likelihood Methods", Advances in
+Large Margin Classifiers, MIT Press 1999. His targets lie a little within 0 and 1, as if each
 side had one row more: that is all that keeps the curve finite when the classes are separated.
 """
 

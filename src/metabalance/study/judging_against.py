@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from metabalance.data.errors import DataError
 from metabalance.data.tables import resolve_column
 from metabalance.judge import Metric, compare_models, get_metric
@@ -55,15 +53,14 @@ def compare_columns(
     own = "the scores judged"
     found = []
     for metric in chosen:
-        in_range = metric.name in ("brier", "log_loss") or metric.name.startswith(
-            ("ece", "net_benefit", "brier")
-        )
         for name, values in others.items():
-            if in_range and not (values.min() >= 0 and values.max() <= 1):
-                raise DataError(f"{metric.title} needs probabilities, but the column {name!r} leaves 0 to 1")
+            try:
+                metric(values, scored.target, scored.weight)
+            except ValueError as error:
+                raise DataError(f"{metric.title} of the column {name!r}: {error}") from error
         compared = compare_models(
             {own: scored.scores, **others}, scored.target, metric, scored.weight, baseline=own, level=level,
-            n_boot=max(resamples, 2), groups=scored.groups, seed=seed,
+            n_boot=resamples, groups=scored.groups, seed=seed,
         )  # fmt: skip
         rows = [
             {
@@ -74,7 +71,7 @@ def compare_columns(
             for row in compared.rows
         ]  # fmt: skip
         found.append(
-            {"name": metric.name, "title": metric.title, "value": float(np.float64(compared.value)),
+            {"name": metric.name, "title": metric.title, "value": compared.value,
              "method": compared.method, "rows": rows}
         )  # fmt: skip
     return found
