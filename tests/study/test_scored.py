@@ -101,3 +101,12 @@ def test_a_column_of_numbers_is_finite():
     assert read_numbers(pd.DataFrame({"a": ["1", "2.5"]}), "a").tolist() == [1, 2.5]
     with pytest.raises(DataError, match="row 2"):
         read_numbers(pd.DataFrame({"a": [1, np.inf]}), "a")
+
+
+@pytest.mark.parametrize("dtype", ["object", "str", "category"])
+def test_rows_without_a_group_are_a_group(two, dtype):
+    sites = pd.Series(["a", None, "a", None], dtype=dtype)
+    assert (
+        scored_table(two.assign(site=sites), target="y", groups="site").groups.tolist()
+        == ["a", "(missing)"] * 2
+    )

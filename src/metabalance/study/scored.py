@@ -14,6 +14,7 @@ from metabalance.data.target import MAX_CLASSES, QUANTITY_LEVELS
 
 __all__ = ["Scored", "read_numbers", "read_scored", "scored_table"]
 
+MISSING = "(missing)"
 STEM = "probability_"  # what `metabalance predict` puts before a class
 
 
@@ -150,9 +151,7 @@ def scored_table(
             _labels(frame[decision], f"the column {decision!r}"), classes, f"the column {decision!r}"
         ),
         weight=None if weight is None else _weights(frame, weight),
-        groups=None
-        if groups is None
-        else frame[resolve_column(frame.columns, groups)].astype(str).to_numpy(object),
+        groups=None if groups is None else _groups(frame[resolve_column(frame.columns, groups)]),
         target_name=target,
         frame=frame,
     )
@@ -240,6 +239,11 @@ def _positive(classes: tuple[str, ...], counts: np.ndarray, positive: Any, hint:
     if hint in classes:
         return classes.index(hint)
     return len(counts) - 1 - int(np.argmin(counts[::-1]))
+
+
+def _groups(series: pd.Series) -> np.ndarray:
+    """Labels as text ``(N,)``; rows without one are a group of their own."""
+    return np.where(series.isna(), MISSING, series.astype(object).astype(str)).astype(object)
 
 
 def _index(labels: np.ndarray, classes: tuple[str, ...], what: str) -> np.ndarray:
