@@ -63,7 +63,8 @@ def make(rows: int, features: int, classes: int, seed: int = 0) -> tuple[np.ndar
     """Normal numbers; two classes with 1 % positives, or a long tail of ratio 100 with 2 rows of a class at least."""
     rng = np.random.default_rng(seed)
     share = np.array([0.99, 0.01]) if classes == 2 else 100.0 ** -np.linspace(0, 1, classes)
-    counts = np.maximum(np.floor(share / share.sum() * rows).astype(int), min(5, rows // classes))
+    least = min(5, rows // classes // 2)
+    counts = least + np.floor(share / share.sum() * (rows - least * classes)).astype(int)
     counts[0] += rows - counts.sum()
     y = rng.permutation(np.repeat(np.arange(classes), counts))
     X = rng.standard_normal((rows, features), dtype=np.float32)
