@@ -16,6 +16,7 @@ from metabalance.adjust.base import Calibration, log_softmax
 __all__ = ["Calibrator"]
 
 Array = NDArray[Any]
+BLOCK = 2**16  # values at a time: they stay in a core's cache
 
 
 class Calibrator(Calibration):
@@ -60,20 +61,32 @@ class Calibrator(Calibration):
         if self.mode == "none":
             return
         rows, size = z.shape
-        hit = np.zeros((rows, size))
-        hit[np.arange(rows), y] = 1
         biased = self.mode == "bias_corrected"
+        picked = w * z[np.arange(rows), y]
+        hits, right = np.bincount(y, w, size), float(picked.sum())
+        step = max(1, BLOCK // size)
 
         # The logarithm of 1/T: any real number is allowed, and T and 1/T are as far from the identity.
         def objective(theta: Array) -> tuple[float, Array]:
-            scale, bias = np.exp(theta[0]), theta[1:] - theta[1:].mean() if biased else 0.0
-            log_p = log_softmax(scale * z + bias)
-            error = w[:, None] * (np.exp(log_p) - hit)
-            value = -float((w * log_p[np.arange(rows), y]).sum()) + self.shrinkage / 2 * float(theta @ theta)
+            scale, bias = np.exp(theta[0]), theta[1:] - theta[1:].mean() if biased else np.zeros(size)
+            value = -(scale * right + float(hits @ bias)) + self.shrinkage / 2 * float(theta @ theta)
+            weighted, expected = 0.0, np.zeros(size)
+            for start in range(0, rows, step):
+                part, weight = z[start : start + step], w[start : start + step]
+                e = scale * part
+                e += bias
+                top = e.max(axis=1)
+                e -= top[:, None]
+                np.exp(e, out=e)
+                total = e.sum(axis=1)
+                value += float(weight @ (np.log(total) + top))
+                share = weight / total
+                expected += share @ e
+                weighted += float(share @ np.einsum("ij,ij->i", e, part))
             slope = self.shrinkage * theta
-            slope[0] += scale * float((error * z).sum())
+            slope[0] += scale * (weighted - right)
             if biased:
-                slope[1:] += error.sum(0)
+                slope[1:] += expected - hits
             # Per unit of weight, so that the optimiser's tolerances mean the same for any number of rows.
             return value / w.sum(), slope / w.sum()
 
