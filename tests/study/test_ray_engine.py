@@ -2,10 +2,13 @@
 
 import contextlib
 import os
+import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -70,11 +73,17 @@ def _children(process):
         return []
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    import shutil
-    import tempfile
+@pytest.fixture(scope="module", autouse=True)
+def token():
+    """Of these tests alone: nobody else may join their cluster, and no token of the user's is touched."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        yield
 
+
+@pytest.fixture(scope="module")
+def cluster(token):
     # Not in pytest's folder: the path of a socket may be 107 characters long.
     folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
     made = Cluster(folder)
@@ -342,8 +351,6 @@ def test_a_worker_killed_mid_run_changes_no_bit(cluster, local, tmp_path):
 
 @pytest.mark.slow
 def test_a_head_that_is_lost_ends_in_a_sentence_and_the_run_goes_on(local, tmp_path):
-    import tempfile
-
     with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as folder:
         head = Cluster(Path(folder))
         on_ray = EngineChoice("ray", head.address)

@@ -19,6 +19,7 @@ from metabalance.study.store import RunStore, cannot_write, locked
 __all__ = ["BASELINE", "Plan", "Progress", "Table", "run_comparison"]
 
 BASELINE = "erm"
+LOCAL = EngineChoice()
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Plan:
     cost: tuple[tuple[float, ...], ...] | None = None
     network: dict[str, Any] = field(default_factory=dict)
     workers: int | None = 1
-    engine: EngineChoice = EngineChoice()
+    engine: EngineChoice = LOCAL
     budget: float | None = None
     fit_limit: float | None = None
     min_positives: int = 5

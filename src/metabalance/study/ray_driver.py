@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import secrets
 import signal
 import time
 from collections import Counter
@@ -32,7 +33,7 @@ def serve(pipe: Connection, address: str | None, workers: int | None, gpus: floa
     """Runs the tasks that come through the pipe; leaves when the other end is closed."""
     # Ctrl-C is for the run, which closes the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _be_quiet()
+    _be_quiet(private=address is None)
     import ray
 
     with contextlib.suppress(EOFError, OSError):  # the run is gone
@@ -51,11 +52,13 @@ def serve(pipe: Connection, address: str | None, workers: int | None, gpus: floa
             ray.shutdown()
 
 
-def _be_quiet() -> None:
+def _be_quiet(private: bool) -> None:
     """Ray writes to both streams from many threads, and may ask the world for its usage."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if private and "RAY_AUTH_MODE" not in os.environ:  # nobody else of this machine may join
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)
     os.dup2(silent, 2)
@@ -99,8 +102,8 @@ def _why_not(address: str | None, error: Exception) -> str:
             "--address auto found no Ray on this machine; start one with ray start --head, or name host:port"
         )
     return (
-        f"the Ray cluster at {address} cannot be joined ({text[:200]}); this machine has to belong to it: "
-        f"ray start --address={address}"
+        f"the Ray cluster at {address} cannot be joined ({text[:200]}); this machine has to belong to it, "
+        f"see ray start --address={address}, and RAY_AUTH_MODE=token has to be set here if the cluster asks for a token"
     )
 
 
