@@ -20,7 +20,7 @@ from metabalance.study.fitting import Settings, fit_candidate, rehearse
 from metabalance.study.jobs import FoldData, prepare_fold
 from metabalance.study.load import load_data, load_images, make_images, make_table, parse_size
 from metabalance.study.ship import TrainedModel, candidate_of
-from metabalance.study.sources import ImageTable, Source, Table, open_source
+from metabalance.study.sources import ImageTable, Source, Table, load_rows, open_rows
 from metabalance.study.summary import summarise, write_results
 from metabalance.study.train import train_table
 
@@ -95,7 +95,7 @@ def test_a_table_and_images_answer_the_same_questions(table, tmp_path):
         assert str(len(source.target)) in source.described
         json.dumps(source.facts())
         folder_.mkdir()
-        take, target, preprocessor = open_source(source.write(folder_))
+        take, target, preprocessor = open_rows(*load_rows(source.write(folder_)))
         index = np.array([3, 1])
         np.testing.assert_array_equal(target, source.target)
         np.testing.assert_array_equal(np.asarray(take(index)), np.asarray(source.take(index)))

@@ -99,6 +99,19 @@ def compare(
     ] = None,
     out: Annotated[Path, typer.Option(help="The run folder; an unfinished run in it goes on.")] = Path("run"),
     workers: Annotated[int | None, typer.Option(help="Processes; by default one per core.", min=1)] = None,
+    engine: Annotated[
+        str, typer.Option(help="local, processes of this machine, or ray, the workers of a Ray cluster.")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="The Ray cluster to join, auto or host:port; without it Ray is started on this machine.",
+            show_default=False,
+        ),
+    ] = None,
+    gpus_per_fit: Annotated[
+        float, typer.Option(help="GPUs that a fit asks Ray for, e.g. 1 or 0.25.", min=0)
+    ] = 0.0,
     epochs: Annotated[int, typer.Option(help="At most this many epochs per network.", min=1)] = 50,
     batch_size: Annotated[
         int | None,
@@ -125,7 +138,7 @@ def compare(
         groups=groups, time=time, budget=budget, fit_limit=fit_limit, out=out, workers=workers, epochs=epochs,
         batch_size=batch_size, dedupe=dedupe, header=header, delimiter=delimiter, keep=keep, drop=drop,
         command=shlex.join(["metabalance", *sys.argv[1:]]), image_size=image_size, module=network, augment=augment,
-        skip_broken=skip_broken, track=track,
+        skip_broken=skip_broken, track=track, engine=engine, address=address, gpus_per_fit=gpus_per_fit,
     )  # fmt: skip
 
 

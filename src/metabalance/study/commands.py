@@ -12,6 +12,7 @@ from rich.table import Table as Grid
 from metabalance.data.errors import DataError
 from metabalance.study.candidates import DEFAULT_RECIPES, check_options, parse_candidates
 from metabalance.study.compare import Plan, Progress, Run, run_comparison
+from metabalance.study.engines import EngineChoice
 from metabalance.study.given import (
     as_data_errors,
     check_goal,
@@ -23,7 +24,6 @@ from metabalance.study.given import (
 )
 from metabalance.study.load import load_data, parse_duration, parse_prior
 from metabalance.study.sources import Source
-from metabalance.study.workers import default_workers
 
 SHOWN_CLASSES = 12
 IMAGE_NETWORKS = ("convnet", "resnet32", "wideresnet", "mlp")
@@ -35,7 +35,8 @@ def compare_command(
     cost: str | None, groups: str | None, time: str | None, budget: str | None, fit_limit: str | None, out: Path,
     workers: int | None, epochs: int, batch_size: int | None, dedupe: bool, header: bool, delimiter: str | None,
     keep: str | None, drop: str | None, command: str, image_size: str | None = None, module: str | None = None,
-    augment: bool = False, skip_broken: bool = False, track: str | None = None,
+    augment: bool = False, skip_broken: bool = False, track: str | None = None, engine: str = "local",
+    address: str | None = None, gpus_per_fit: float = 0.0,
 ) -> dict[str, Any]:  # fmt: skip
     """Compares recipes on a table or on images; prints the table and the advice, writes the run folder."""
     from metabalance.study.summary import summarise, write_results
@@ -47,6 +48,8 @@ def compare_command(
         candidates = tuple(parse_candidates(recipes or DEFAULT_RECIPES))
     metric = known_metric(metric)
     limits = parse_duration(budget, "--budget"), parse_duration(fit_limit, "--fit-limit")
+    where = EngineChoice(engine, address, gpus_per_fit)
+    where.check()
     table = load_data(
         data, target, image_size=image_size, skip_broken=skip_broken, header=header, delimiter=delimiter,
         positive=positive, groups=groups, time=time, keep=names_of(keep), drop=names_of(drop),
@@ -58,7 +61,7 @@ def compare_command(
     plan = Plan(
         candidates, folds=folds, seeds=seeds, metric=metric, cost=matrix,
         network=network,
-        workers=workers or default_workers(), budget=limits[0], fit_limit=limits[1], dedupe=dedupe,
+        workers=workers, engine=where, budget=limits[0], fit_limit=limits[1], dedupe=dedupe,
     )  # fmt: skip
     show_table(console, table)
     run = compare_with_progress(console, table, plan, out)
@@ -67,8 +70,11 @@ def compare_command(
     show_result(console, result)
     console.print(f"\nReport: {escape(str(out / 'report.html'))}", soft_wrap=True, highlight=False)
     if tracker is not None:
-        where = tracker.log(logged_comparison(result, out))
-        console.print(f"Tracked by {escape(where)}", soft_wrap=True, highlight=False)
+        console.print(
+            f"Tracked by {escape(tracker.log(logged_comparison(result, out)))}",
+            soft_wrap=True,
+            highlight=False,
+        )
     if run.failures and not any(recipe["fits"] for recipe in result["recipes"]):
         raise DataError(f"no fit succeeded: {next(iter(run.failures.values()))[1]}")
     return result

@@ -12,12 +12,14 @@ import numpy as np
 from metabalance import __version__
 from metabalance.data.errors import DataError
 from metabalance.study.candidates import BASELINES, Candidate
+from metabalance.study.engines import EngineChoice, open_engine
 from metabalance.study.sources import Source, Table
 from metabalance.study.store import RunStore, cannot_write, locked
 
 __all__ = ["BASELINE", "Plan", "Progress", "Table", "run_comparison"]
 
 BASELINE = "erm"
+LOCAL = EngineChoice()
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Plan:
         validation_fraction: Share of each training part for early stopping, calibration and decisions.
         cost: Cost matrix ``(C, C)`` or None.
         network: Settings of every network.
-        workers: Processes.
+        workers: Fits at a time; None is all that the engine has.
+        engine: Where the fits run. Neither is part of the protocol.
         budget: Seconds for everything, or None.
         fit_limit: Seconds for one fit, or None; what takes longer is stopped and reported.
         min_positives: See :class:`~metabalance.study.fitting.Settings`.
@@ -46,7 +49,8 @@ class Plan:
     validation_fraction: float = 0.2
     cost: tuple[tuple[float, ...], ...] | None = None
     network: dict[str, Any] = field(default_factory=dict)
-    workers: int = 1
+    workers: int | None = 1
+    engine: EngineChoice = LOCAL
     budget: float | None = None
     fit_limit: float | None = None
     min_positives: int = 5
@@ -158,8 +162,7 @@ def _fit_missing(
 ) -> tuple[dict[tuple[str, int, int], tuple[str, str]], bool]:  # fmt: skip
     """Fits what is not stored yet; returns what failed, and whether everything was tried."""
     from metabalance.study.fitting import Settings
-    from metabalance.study.jobs import UNSTORED, FoldData, clear, fit_fold, prepare_fold
-    from metabalance.study.workers import Task, run_tasks
+    from metabalance.study.jobs import UNSTORED, clear
 
     wanted = [(c, s) for s in splits for c in candidates]
     missing = [(c, s) for c, s in wanted if not store.has(c.label, s.seed, s.fold)]
@@ -175,45 +178,38 @@ def _fit_missing(
         max_seconds=plan.fit_limit,
     )
     failures: dict[tuple[str, int, int], tuple[str, str]] = {}
+    if not missing:
+        return failures, True
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        source = table.write(scratch)
+    except OSError as error:
+        clear(scratch)
+        raise cannot_write(scratch, error) from error
+    engine = open_engine(plan.engine, plan.workers, scratch, source)
+    # The hard limit leaves a cooperative one time to stop cleanly.
+    limit = None if plan.fit_limit is None else 1.5 * plan.fit_limit + 10
     preparing, fitting = {}, {}
-    if missing:
-        try:
-            scratch.mkdir(parents=True, exist_ok=True)
-            source = table.write(scratch)
-        except OSError as error:
-            clear(scratch)
-            raise cannot_write(scratch, error) from error
-        for split in splits:
-            todo = [c for c, s in missing if s is split]
-            if not todo:
-                continue
-            data = FoldData(scratch, split.seed, split.fold)
-            fit, validation = inner[split.seed, split.fold]
-            parts = {"fit": fit, "validation": validation, "test": split.test}
-            key = f"prepare/{split.seed}/{split.fold}"
-            preparing[split.seed, split.fold] = Task(key, prepare_fold, (data, source, parts))
-            # The hard limit leaves a cooperative one time to stop cleanly.
-            limit = None if plan.fit_limit is None else 1.5 * plan.fit_limit + 10
-            fitting[split.seed, split.fold] = [
-                Task(
-                    f"{c.label}/{split.seed}/{split.fold}",
-                    fit_fold,
-                    (data, c, len(table.classes), settings, store.path(c.label, split.seed, split.fold)),
-                    needs=key,
-                    seconds=limit,
-                    family=c.label,
-                )
-                for c in todo
-            ]
-    where = {task.key: (task.arguments[1].label, *key) for key, tasks in fitting.items() for task in tasks}
+    where: dict[str, tuple[str, int, int]] = {}
+    for split in splits:
+        todo = [c for c, s in missing if s is split]
+        if not todo:
+            continue
+        seed, fold = split.seed, split.fold
+        fit, validation = inner[seed, fold]
+        prepare = engine.prepare(seed, fold, {"fit": fit, "validation": validation, "test": split.test})
+        tasks = [
+            engine.fit(
+                prepare, seed, fold, c, len(table.classes), settings, store.path(c.label, seed, fold), limit
+            )
+            for c in todo
+        ]
+        preparing[seed, fold], fitting[seed, fold] = prepare, tasks
+        where |= {task.key: (c.label, seed, fold) for task, c in zip(tasks, todo)}
     left = {key: len(tasks) for key, tasks in fitting.items()}
-    deadline = None if plan.budget is None else started + plan.budget
     fresh, first = 0, time.monotonic()
-    outcomes = run_tasks(
-        _ordered(preparing, fitting),
-        workers=plan.workers,
-        deadline=deadline,
-        preload=("metabalance.study.jobs", "metabalance.estimator"),
+    outcomes = engine.run(
+        _ordered(preparing, fitting), None if plan.budget is None else started + plan.budget
     )
     try:
         for outcome in outcomes:
@@ -231,7 +227,7 @@ def _fit_missing(
             report(Progress(done, len(wanted), label, outcome.status, outcome.message, eta))
             left[seed, fold] -= 1
             if not left[seed, fold]:
-                FoldData(scratch, seed, fold).remove()
+                engine.forget(seed, fold)
     finally:
         outcomes.close()
         clear(scratch)

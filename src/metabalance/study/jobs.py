@@ -1,11 +1,12 @@
 """What the workers of a comparison do: prepare a fold once, fit one candidate on it.
 
-The arrays of a fold lie in files that all workers map into memory: preprocessing is done once per fold, not
-per recipe, and its memory is shared.
+Preprocessing is done once per fold, not per recipe. On one machine the arrays of a fold lie in files that all workers
+map into memory; on a cluster they lie in Ray's object store (``study.engines``).
 """
 
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,15 @@ from metabalance.data.errors import DataError
 from metabalance.study.candidates import Candidate
 from metabalance.study.evidence import training_record
 from metabalance.study.fitting import Settings, fit_candidate
-from metabalance.study.sources import open_source
+from metabalance.study.sources import load_rows, open_rows
 from metabalance.study.store import cannot_write, save_fit
 
-__all__ = ["FoldData", "fit_fold", "prepare_fold"]
+__all__ = ["FoldData", "fit_arrays", "fit_fold", "prepare_arrays", "prepare_fold"]
 
 PARTS = ("fit", "validation", "test")
 UNSTORED = "unstored"
+
+Arrays = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class FoldData:
 
 
 def prepare_fold(data: FoldData, source: Path, parts: dict[str, np.ndarray]) -> int:
-    """Fits the preprocessing on the ``fit`` rows alone and writes the arrays of all three parts.
+    """Prepares a split and writes the arrays of all three parts.
 
     Args:
         data: Where to write.
@@ -63,15 +66,17 @@ def prepare_fold(data: FoldData, source: Path, parts: dict[str, np.ndarray]) -> 
     Returns:
         The number of features after preprocessing, or of channels.
     """
-    take, target, preprocessor = open_source(source)
     width = 0
-    for part in PARTS:
-        rows = take(parts[part])
-        X = preprocessor.fit_transform(rows) if part == "fit" else preprocessor.transform(rows)
+    for part, X, y in _prepared(load_rows(source), parts):
         width = X.shape[1]
-        _save(data.path(f"{part}-y"), target[parts[part]])
-        _save(data.path(f"{part}-x"), np.ascontiguousarray(X, dtype=np.float32))
+        _save(data.path(f"{part}-y"), y)
+        _save(data.path(f"{part}-x"), X)
     return width
+
+
+def prepare_arrays(loaded: tuple[Any, np.ndarray], parts: dict[str, np.ndarray]) -> Arrays:
+    """The arrays ``(X, y)`` of the three parts, from what ``load_rows`` gave."""
+    return {part: (X, y) for part, X, y in _prepared(loaded, parts)}
 
 
 def fit_fold(
@@ -82,16 +87,24 @@ def fit_fold(
     Returns:
         The record, or ``{UNSTORED: why}``.
     """
+    arrays = {part: data.load(part) for part in PARTS}
+    return stored(result, *fit_arrays(arrays, candidate, num_classes, settings, data.seed, data.fold))
+
+
+def fit_arrays(
+    arrays: Arrays, candidate: Candidate, num_classes: int, settings: Settings, seed: int, fold: int
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Fits a candidate on a prepared split; returns the record and the test probabilities ``(N, C)``."""
     import torch
 
     torch.set_num_threads(1)  # the workers share the cores
-    train, validation = data.load("fit"), data.load("validation")
-    fitted = fit_candidate(candidate, train, validation, num_classes, data.seed * 1000 + data.fold, settings)
-    X_test, _ = data.load("test")
+    # The targets are small, and some libraries refuse what cannot be written to.
+    train, validation = ((X, y.copy()) for X, y in (arrays["fit"], arrays["validation"]))
+    fitted = fit_candidate(candidate, train, validation, num_classes, seed * 1000 + fold, settings)
     record = {
         "label": candidate.label,
-        "seed": data.seed,
-        "fold": data.fold,
+        "seed": seed,
+        "fold": fold,
         "options": {key: _plain(value) for key, value in fitted.options.items()},
         "seconds": fitted.seconds,
         "validation": fitted.validation,
@@ -100,12 +113,27 @@ def fit_fold(
         "notes": list(fitted.notes),
         "training": training_record(fitted.model, settings.monitor),
     }
-    probabilities = fitted.predict_proba(X_test)
+    return record, fitted.predict_proba(arrays["test"][0])
+
+
+def stored(result: Path, record: dict[str, Any], probabilities: np.ndarray) -> dict[str, Any]:
+    """Stores a fit; returns the record, or ``{UNSTORED: why}``."""
     try:
         save_fit(result, record, probabilities)
     except DataError as error:  # not this candidate's failure: nothing more can be stored
         return {UNSTORED: str(error)}
     return record
+
+
+def _prepared(
+    loaded: tuple[Any, np.ndarray], parts: dict[str, np.ndarray]
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Each part with its ``X (N, ...)`` and ``y (N,)``; the preprocessing is fitted on the ``fit`` rows alone."""
+    take, target, preprocessor = open_rows(*loaded)
+    for part in PARTS:
+        rows = take(parts[part])
+        X = preprocessor.fit_transform(rows) if part == "fit" else preprocessor.transform(rows)
+        yield part, np.ascontiguousarray(X, dtype=np.float32), target[parts[part]]
 
 
 def _save(path: Path, array: np.ndarray) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["ImageTable", "Source", "Table", "open_source"]
+__all__ = ["ImageTable", "Source", "Table", "load_rows", "open_rows"]
 
 SAMPLES = 3  # images of a class that the report shows
 SAMPLE_CLASSES = 20
@@ -72,7 +72,7 @@ class Source(Protocol):
         """One to be fitted on training rows."""
 
     def write(self, folder: Path) -> Path:
-        """Writes rows and target for :func:`open_source`, which the workers call."""
+        """Writes rows and target for :func:`load_rows`, which the engines call."""
 
 
 @dataclass(frozen=True)
@@ -227,20 +227,26 @@ class ImageTable:
         return folder / "images.npy"
 
 
-def open_source(path: Path) -> tuple[Callable[[np.ndarray], Any], np.ndarray, Any]:
-    """What :meth:`Source.write` wrote: how to take rows, the target ``(N,)``, and an unfitted preprocessor."""
+def load_rows(path: Path) -> tuple[Any, np.ndarray]:
+    """What :meth:`Source.write` wrote: the rows, a frame or pixels mapped from the file, and the target ``(N,)``."""
     if path.suffix == ".npy":
-        from metabalance.data.pixels import ImagePreprocessor
-
-        pixels = np.load(path, mmap_mode="r")
-        return pixels.__getitem__, np.load(path.with_name("target.npy")), ImagePreprocessor(pixels.shape[1:])
+        return np.load(path, mmap_mode="r"), np.load(path.with_name("target.npy"))
     import pandas as pd
-
-    from metabalance.data.preprocess import TablePreprocessor
 
     frame = pd.read_feather(path)
     target = frame.pop(frame.columns[-1]).to_numpy()
-    return frame.iloc.__getitem__, target, TablePreprocessor()
+    return frame, target
+
+
+def open_rows(rows: Any, target: np.ndarray) -> tuple[Callable[[np.ndarray], Any], np.ndarray, Any]:
+    """What :func:`load_rows` gave: how to take rows, the target ``(N,)``, and an unfitted preprocessor."""
+    if isinstance(rows, np.ndarray):
+        from metabalance.data.pixels import ImagePreprocessor
+
+        return rows.__getitem__, target, ImagePreprocessor(rows.shape[1:])
+    from metabalance.data.preprocess import TablePreprocessor
+
+    return rows.iloc.__getitem__, target, TablePreprocessor()
 
 
 def _data_uri(pixels: np.ndarray) -> str:

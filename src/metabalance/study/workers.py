@@ -10,12 +10,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-__all__ = ["Outcome", "Task", "run_tasks"]
+__all__ = ["Agenda", "Outcome", "Task", "run_tasks"]
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,7 @@ def _serve(pipe: Connection) -> None:
     with contextlib.suppress(EOFError, OSError):
         while True:
             function, arguments = pipe.recv()
-            try:
-                reply = ("ok", function(*arguments), "")
-            except MemoryError:
-                reply = ("failed", None, "out of memory")
-            except Exception as error:
-                reply = ("failed", None, sentence(error))
-            pipe.send(reply)
+            pipe.send(answer(function, arguments))
 
 
 def _leave_with_parent() -> None:
@@ -95,10 +89,72 @@ def _leave_with_parent() -> None:
     os._exit(1)
 
 
+def answer(function: Callable[..., Any], arguments: tuple) -> tuple[str, Any, str]:
+    """Status, value and message of a call."""
+    try:
+        return "ok", function(*arguments), ""
+    except MemoryError:
+        return "failed", None, "out of memory"
+    except Exception as error:
+        return "failed", None, sentence(error)
+
+
 def sentence(error: Exception) -> str:
     """An exception in one line; a ValueError speaks for itself."""
     text = " ".join(str(error).split())[:400] or "no message"
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
+
+
+class Agenda:
+    """Which task may start: in their order, once what it needs has succeeded, and none of a slow family.
+
+    Args:
+        tasks: All of them.
+    """
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self.waiting = list(tasks)
+        self.known = {task.key for task in self.waiting}
+        self.succeeded: set[str] = set()
+        self.lost: set[str] = set()
+        self.slow: dict[str, str] = {}
+
+    def skipped(self) -> Iterator[Outcome]:
+        """Takes out what will never start: what needs a lost task, and the rest of a slow family."""
+        while orphan := next((t for t in self.waiting if t.needs in self.lost), None):
+            self._lose(orphan)
+            yield Outcome(orphan, "skipped", message=f"{orphan.needs} did not succeed")
+        for task in [t for t in self.waiting if t.family in self.slow]:
+            self._lose(task)
+            yield self.too_slow(task)
+
+    def too_slow(self, task: Task) -> Outcome:
+        """What becomes of a task of a slow family."""
+        message = f"not started, since an earlier fit {self.slow[str(task.family)]}"
+        return Outcome(task, "skipped", message=message)
+
+    def start(self) -> Task | None:
+        """Takes out the next task that may start."""
+        for i, task in enumerate(self.waiting):
+            if task.needs is None or task.needs in self.succeeded or task.needs not in self.known:
+                return self.waiting.pop(i)
+        return None
+
+    def ended(self, outcome: Outcome) -> None:
+        """Keeps in mind what became of a task."""
+        task = outcome.task
+        (self.succeeded if outcome.status == "ok" else self.lost).add(task.key)
+        if outcome.status == "timeout" and task.family is not None:
+            self.slow[task.family] = outcome.message
+
+    def _lose(self, task: Task) -> None:
+        self.waiting.remove(task)
+        self.lost.add(task.key)
+
+
+def out_of_time(task: Task, spent: float) -> Outcome:
+    """What becomes of a task that ran over its limit."""
+    return Outcome(task, "timeout", None, f"did not finish within {task.seconds:.0f} s", spent)
 
 
 def run_tasks(
@@ -118,33 +174,17 @@ def run_tasks(
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
-    waiting = list(tasks)
-    known = {task.key for task in waiting}
-    succeeded: set[str] = set()
-    lost: set[str] = set()
-    slow: dict[str, str] = {}
+    agenda = Agenda(tasks)
     staff: list[_Worker] = []
     try:
         while True:
-            while orphan := next((t for t in waiting if t.needs in lost), None):
-                waiting.remove(orphan)
-                lost.add(orphan.key)
-                yield Outcome(orphan, "skipped", message=f"{orphan.needs} did not succeed")
-            for task in [t for t in waiting if t.family in slow]:
-                waiting.remove(task)
-                lost.add(task.key)
-                yield Outcome(
-                    task, "skipped", message=f"not started, since an earlier fit {slow[str(task.family)]}"
-                )
+            yield from agenda.skipped()
             running = [w for w in staff if w.task is not None]
-            ready = [t for t in waiting if t.needs is None or t.needs in succeeded or t.needs not in known]
-            while ready and len(running) < workers:
+            while len(running) < workers and (task := agenda.start()):
                 worker = next((w for w in staff if w.task is None), None)
                 if worker is None:
                     worker = _Worker(context)
                     staff.append(worker)
-                task = ready.pop(0)
-                waiting.remove(task)
                 worker.give(task)
                 running.append(worker)
             if not running:
@@ -158,20 +198,18 @@ def run_tasks(
                 if outcome.status == "died":
                     worker.kill()
                     staff.remove(worker)
-                (succeeded if outcome.status == "ok" else lost).add(outcome.task.key)
+                agenda.ended(outcome)
                 yield outcome
             for worker in [w for w in staff if w.task is not None]:
                 late = worker.task
                 assert late is not None
-                if late.seconds is not None and time.monotonic() - worker.started > late.seconds:
-                    spent = time.monotonic() - worker.started
+                spent = time.monotonic() - worker.started
+                if late.seconds is not None and spent > late.seconds:
                     worker.kill()
                     staff.remove(worker)
-                    lost.add(late.key)
-                    message = f"did not finish within {late.seconds:.0f} s"
-                    if late.family is not None:
-                        slow[late.family] = message
-                    yield Outcome(late, "timeout", None, message, spent)
+                    outcome = out_of_time(late, spent)
+                    agenda.ended(outcome)
+                    yield outcome
     finally:
         for worker in staff:
             worker.kill()
