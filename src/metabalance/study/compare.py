@@ -34,9 +34,10 @@ class Plan:
         network: Settings of every network.
         workers: Processes.
         budget: Seconds for everything, or None.
-        fit_limit: Seconds for one fit, or None; what takes longer is stopped and reported.
+        fit_limit: Seconds for one training, or None; what takes longer is stopped and reported.
         min_positives: See :class:`~metabalance.study.fitting.Settings`.
         dedupe: Keep equal rows on one side of every split.
+        tune: Trainings that search the options of each candidate in each fold, or 0; the same for all.
     """
 
     candidates: tuple[Candidate, ...]
@@ -51,6 +52,7 @@ class Plan:
     fit_limit: float | None = None
     min_positives: int = 5
     dedupe: bool = False
+    tune: int = 0
 
     def protocol(self, table: Source) -> dict[str, Any]:
         """What must not change between a run and its continuation. More recipes may be added."""
@@ -68,6 +70,7 @@ class Plan:
             "network": {key: list(v) if isinstance(v, tuple) else v for key, v in self.network.items()},
             "min_positives": self.min_positives,
             "dedupe": self.dedupe,
+            "tune": self.tune,
         }
 
 
@@ -173,6 +176,7 @@ def _fit_missing(
         min_positives=plan.min_positives,
         network=plan.network,
         max_seconds=plan.fit_limit,
+        tune=plan.tune,
     )
     failures: dict[tuple[str, int, int], tuple[str, str]] = {}
     preparing, fitting = {}, {}
@@ -193,12 +197,12 @@ def _fit_missing(
             key = f"prepare/{split.seed}/{split.fold}"
             preparing[split.seed, split.fold] = Task(key, prepare_fold, (data, source, parts))
             # The hard limit leaves a cooperative one time to stop cleanly.
-            limit = None if plan.fit_limit is None else 1.5 * plan.fit_limit + 10
+            limit = None if plan.fit_limit is None else (1.5 * plan.fit_limit + 10) * max(plan.tune, 1)
             fitting[split.seed, split.fold] = [
                 Task(
                     f"{c.label}/{split.seed}/{split.fold}",
                     fit_fold,
-                    (data, c, len(table.classes), settings, store.path(c.label, split.seed, split.fold)),
+                    (data, c, len(table.classes), settings, *store.files(c.label, split.seed, split.fold)),
                     needs=key,
                     seconds=limit,
                     family=c.label,

@@ -75,9 +75,16 @@ def prepare_fold(data: FoldData, source: Path, parts: dict[str, np.ndarray]) -> 
 
 
 def fit_fold(
-    data: FoldData, candidate: Candidate, num_classes: int, settings: Settings, result: Path
+    data: FoldData,
+    candidate: Candidate,
+    num_classes: int,
+    settings: Settings,
+    result: Path,
+    tuning: Path | None = None,
 ) -> dict[str, Any]:
     """Fits a candidate on a prepared split and stores the record with the test probabilities.
+
+    The test part is read when everything is chosen. ``tuning`` is a file for the trials of a search, or None.
 
     Returns:
         The record, or ``{UNSTORED: why}``.
@@ -86,7 +93,8 @@ def fit_fold(
 
     torch.set_num_threads(1)  # the workers share the cores
     train, validation = data.load("fit"), data.load("validation")
-    fitted = fit_candidate(candidate, train, validation, num_classes, data.seed * 1000 + data.fold, settings)
+    seed = data.seed * 1000 + data.fold
+    fitted = fit_candidate(candidate, train, validation, num_classes, seed, settings, tuning)
     X_test, _ = data.load("test")
     record = {
         "label": candidate.label,
@@ -98,6 +106,7 @@ def fit_fold(
         "decisions": {name: decision.to_dict() for name, decision in fitted.decisions.items()},
         "calibrator": fitted.calibrator.to_dict(),
         "notes": list(fitted.notes),
+        "tuning": fitted.tuning,
         "training": training_record(fitted.model, settings.monitor),
     }
     probabilities = fitted.predict_proba(X_test)
