@@ -266,6 +266,7 @@ class _File(_Memory):
         # A full disk ends the storing, not the search: the fit's own file will tell.
         with contextlib.suppress(Exception):
             self.study.add_trial(trial)
+            self.storage.remove_session()  # or every trial makes the next one slower
 
     def close(self) -> None:
         self.storage.scoped_session.remove()

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from metabalance.study.candidates import BASELINES, Candidate
+from metabalance.study.candidates import BASELINES, SETTINGS, Candidate
 
 __all__ = ["NETWORK", "SPACES", "Choice", "Real", "SearchSpace", "Whole", "search_space"]
 
@@ -160,7 +160,6 @@ SPACES: dict[str, dict[str, Space]] = {
         "smoothing": Real(0.0, 0.2),
         "tail_smoothing": Choice((None, 0.1, 0.2, 0.4)),
         "rho": Choice((0.0, 0.02, 0.05, 0.1, 0.2)),
-        "augment": Choice((True, False)),
     },
     "posthoc_logit_adjustment": {"tau": Real(0.0, 2.0)},
     "thresholding": {
@@ -223,8 +222,9 @@ def search_space(
         from metabalance.estimator import MetaBalanceClassifier
         from metabalance.recipes import recipe_options
 
-        defaults = recipe_options(candidate.name) | MetaBalanceClassifier().get_params() | settings
-        defaults["augment"] = recipe_options(candidate.name).get("augment")
+        # A setting of the network goes before an option of the same name, as in the parentheses.
+        network_defaults = {k: v for k, v in MetaBalanceClassifier().get_params().items() if k in SETTINGS}
+        defaults = recipe_options(candidate.name) | network_defaults | settings
         size = defaults["batch_size"]
         around = tuple(dict.fromkeys(max(16, n) for n in (size // 4, size // 2, size, 2 * size)))
         spaces |= NETWORK | {"batch_size": Choice(around)}
