@@ -173,6 +173,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         *,
         validation_data: tuple[Any, Any] | None = None,
         unlabeled: Any = None,
+        callback: Callable[[dict[str, Any]], None] | None = None,
     ) -> "MetaBalanceClassifier":
         """Trains the network.
 
@@ -183,6 +184,8 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             sample_weight: True loss weights ``(N,)``. A weight of 0 is the same as leaving the row out.
             validation_data: ``(X, y)`` in place of a held-out share.
             unlabeled: Rows without a label, for the recipes that learn from them.
+            callback: Called with each epoch's row of the history, and ``selectable`` in it: whether this epoch may
+                become the model. What it raises ends the training.
 
         Returns:
             The fitted estimator.
@@ -252,14 +255,14 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
                 if isinstance(module, Standardize):
                     module.fit(inputs)
             plan = recipe(replace(task, feature_dim=_feature_dim(self.module_)), **options)
-            histories = [self._train(plan, validation, started, 0)]
+            histories = [self._train(plan, validation, started, 0, callback)]
             notes = [*plan.notes]
             while plan.then is not None:
                 # A phase starts from a random state of its own: one that was finished before an interruption
                 # would not leave the state that it left then.
                 torch.manual_seed(seed + len(histories))
                 plan = plan.then(self.module_)
-                histories.append(self._train(plan, validation, started, len(histories)))
+                histories.append(self._train(plan, validation, started, len(histories), callback))
                 notes += plan.notes
             if plan.finish is not None:
                 plan.finish(self.module_)
@@ -269,7 +272,14 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         self.module_ = self.module_.cpu().eval()
         return self
 
-    def _train(self, plan: Plan, validation: Any, started: float, phase: int) -> engine.History:
+    def _train(
+        self,
+        plan: Plan,
+        validation: Any,
+        started: float,
+        phase: int,
+        callback: Callable[[dict[str, Any]], None] | None,
+    ) -> engine.History:
         epochs = plan.epochs or max(1, round(plan.share * self.epochs))
         if plan.prepare is not None:
             plan.prepare(self.module_)
@@ -299,6 +309,12 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
                 return metric(scores, target)
             return metric(scores[:, positive], (target == positive).astype(np.int64))
 
+        select_from = min(int(plan.select_from * epochs), epochs - 1)
+
+        def told(row: dict[str, Any]) -> None:
+            judged = plan.then is None and plan.validate and row["epoch"] >= select_from
+            callback(row | {"selectable": judged})  # type: ignore[misc]
+
         return engine.fit(
             self.module_,
             plan.loader,
@@ -313,7 +329,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             greater_is_better=metric.greater_is_better,
             patience=self.patience,
             min_positives=self.min_positives,
-            select_from=min(int(plan.select_from * epochs), epochs - 1),
+            select_from=select_from,
             clip_norm=self.clip_norm,
             fabric=self._fabric(),
             checkpoint=self.checkpoint
@@ -321,6 +337,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             else f"{self.checkpoint}.phase{phase + 1}",
             progress=bool(self.verbose),
             deadline=None if self.max_seconds is None else started + self.max_seconds,
+            callback=None if callback is None else told,
         )
 
     # ----------------------------------------------------------------------------------------- predict

@@ -25,6 +25,7 @@ from metabalance.cli.options import (
     TargetOption,
     TimeOption,
     TrackOption,
+    TuneOption,
 )
 
 
@@ -90,12 +91,13 @@ def compare(
     folds: Annotated[int, typer.Option(help="Folds of each repetition.", min=2)] = 5,
     seeds: Annotated[int, typer.Option(help="Repetitions with new shuffles.", min=1)] = 3,
     metric: MetricOption = "average_precision",
+    tune: TuneOption = None,
     cost: CostOption = None,
     groups: GroupsOption = None,
     time: TimeOption = None,
     budget: Annotated[str | None, typer.Option(help="Time for everything, e.g. 90s, 10m, 2h.")] = None,
     fit_limit: Annotated[
-        str | None, typer.Option(help="Time for one fit; what takes longer is reported.")
+        str | None, typer.Option(help="Time for one training; what takes longer is reported.")
     ] = None,
     out: Annotated[Path, typer.Option(help="The run folder; an unfinished run in it goes on.")] = Path("run"),
     workers: Annotated[int | None, typer.Option(help="Processes; by default one per core.", min=1)] = None,
@@ -138,7 +140,7 @@ def compare(
         groups=groups, time=time, budget=budget, fit_limit=fit_limit, out=out, workers=workers, epochs=epochs,
         batch_size=batch_size, dedupe=dedupe, header=header, delimiter=delimiter, keep=keep, drop=drop,
         command=shlex.join(["metabalance", *sys.argv[1:]]), image_size=image_size, module=network, augment=augment,
-        skip_broken=skip_broken, track=track, engine=engine, address=address, gpus_per_fit=gpus_per_fit,
+        skip_broken=skip_broken, track=track, engine=engine, address=address, gpus_per_fit=gpus_per_fit, tune=tune,
     )  # fmt: skip
 
 
@@ -173,6 +175,7 @@ def fit(
         float, typer.Option(help="Share of rows kept aside for an honest final figure.", min=0, max=0.9)
     ] = 0.0,
     metric: MetricOption = "average_precision",
+    tune: TuneOption = None,
     seed: Annotated[int, typer.Option(help="Everything random follows from it.", min=0)] = 0,
     groups: GroupsOption = None,
     time: TimeOption = None,
@@ -205,5 +208,5 @@ def fit(
         missing_columns=missing_columns, epochs=epochs, batch_size=batch_size, header=header, delimiter=delimiter,
         keep=keep, drop=drop, image_size=image_size, module=network, augment=augment, skip_broken=skip_broken,
         calibration=calibration,
-        command=shlex.join(["metabalance", *sys.argv[1:]]), track=track,
+        command=shlex.join(["metabalance", *sys.argv[1:]]), track=track, tune=tune,
     )  # fmt: skip

@@ -68,3 +68,11 @@ TrackOption = Annotated[
         help="Write to mlflow or tensorboard too, with :FOLDER for another place.", show_default=False
     ),
 ]
+TuneOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Search the options in so many trainings, on the validation part; the same number for every recipe and "
+        "baseline. Needs metabalance[search].",
+        min=1, show_default=False,
+    ),
+]  # fmt: skip

@@ -78,6 +78,9 @@ def fit_lightgbm(
     n_estimators: int = 500,
     learning_rate: float = 0.05,
     num_leaves: int = 31,
+    min_data_in_leaf: int = 20,
+    feature_fraction: float = 1.0,
+    lambda_l2: float = 0.0,
     class_weight: Any = None,
 ) -> Baseline:
     """Gradient boosting by LightGBM."""
@@ -85,7 +88,9 @@ def fit_lightgbm(
     classes = int(y.max()) + 1
     settings = {
         "objective": "binary" if classes == 2 else "multiclass", "num_class": 1 if classes == 2 else classes,
-        "learning_rate": learning_rate, "num_leaves": num_leaves, "seed": seed, "num_threads": 1,
+        "learning_rate": learning_rate, "num_leaves": num_leaves,
+        "min_data_in_leaf": min_data_in_leaf, "feature_fraction": feature_fraction, "lambda_l2": lambda_l2,
+        "seed": seed, "num_threads": 1,
         "deterministic": True, "force_row_wise": True, "verbosity": -1,
     }  # fmt: skip
     counts = class_counts(y, classes)
@@ -107,6 +112,9 @@ def fit_xgboost(
     n_estimators: int = 500,
     learning_rate: float = 0.05,
     max_depth: int = 6,
+    min_child_weight: float = 1.0,
+    colsample_bytree: float = 1.0,
+    reg_lambda: float = 1.0,
     class_weight: Any = None,
 ) -> Baseline:
     """Gradient boosting by XGBoost."""
@@ -114,7 +122,8 @@ def fit_xgboost(
     classes = int(y.max()) + 1
     settings = {
         "objective": "binary:logistic" if classes == 2 else "multi:softprob", "learning_rate": learning_rate,
-        "max_depth": max_depth, "seed": seed, "nthread": 1, "tree_method": "hist", "verbosity": 0,
+        "max_depth": max_depth, "min_child_weight": min_child_weight, "colsample_bytree": colsample_bytree,
+        "reg_lambda": reg_lambda, "seed": seed, "nthread": 1, "tree_method": "hist", "verbosity": 0,
         **({} if classes == 2 else {"num_class": classes}),
     }  # fmt: skip
     weights = class_weights(class_counts(y, classes), class_weight).numpy()[y]

@@ -36,9 +36,10 @@ def compare_command(
     workers: int | None, epochs: int, batch_size: int | None, dedupe: bool, header: bool, delimiter: str | None,
     keep: str | None, drop: str | None, command: str, image_size: str | None = None, module: str | None = None,
     augment: bool = False, skip_broken: bool = False, track: str | None = None, engine: str = "local",
-    address: str | None = None, gpus_per_fit: float = 0.0,
+    address: str | None = None, gpus_per_fit: float = 0.0, tune: int | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Compares recipes on a table or on images; prints the table and the advice, writes the run folder."""
+    from metabalance.study.search import import_optuna
     from metabalance.study.summary import summarise, write_results
     from metabalance.study.tracking import logged_comparison, parse_track
 
@@ -46,6 +47,8 @@ def compare_command(
     tracker = parse_track(track)
     with as_data_errors():
         candidates = tuple(parse_candidates(recipes or DEFAULT_RECIPES))
+    if tune:
+        import_optuna()
     metric = known_metric(metric)
     limits = parse_duration(budget, "--budget"), parse_duration(fit_limit, "--fit-limit")
     where = EngineChoice(engine, address, gpus_per_fit)
@@ -61,7 +64,7 @@ def compare_command(
     plan = Plan(
         candidates, folds=folds, seeds=seeds, metric=metric, cost=matrix,
         network=network,
-        workers=workers, engine=where, budget=limits[0], fit_limit=limits[1], dedupe=dedupe,
+        workers=workers, engine=where, budget=limits[0], fit_limit=limits[1], dedupe=dedupe, tune=tune or 0,
     )  # fmt: skip
     show_table(console, table)
     run = compare_with_progress(console, table, plan, out)
@@ -125,8 +128,10 @@ def fit_command(
     overwrite: bool, missing_columns: str, epochs: int, batch_size: int | None, header: bool, delimiter: str | None,
     keep: str | None, drop: str | None, image_size: str | None = None, module: str | None = None, augment: bool = False,
     skip_broken: bool = False, calibration: str = "bias_corrected", command: str = "", track: str | None = None,
+    tune: int | None = None,
 ) -> None:  # fmt: skip
     """Trains one recipe on a table or on images and saves the model folder."""
+    from metabalance.study.search import import_optuna, remove
     from metabalance.study.tracking import logged_training, parse_track
 
     console = Console()
@@ -141,6 +146,8 @@ def fit_command(
     with as_data_errors():
         parse_candidates(recipe)
         get_calibration(calibration)
+    if tune:
+        import_optuna()
     metric = known_metric(metric)
     table = load_data(
         data, target, image_size=image_size, skip_broken=skip_broken, header=header, delimiter=delimiter,
@@ -155,17 +162,22 @@ def fit_command(
     show_table(console, table)
     from metabalance.study.train import train_table
 
+    searching = out.absolute().with_name(f".{out.name}.tuning.db") if tune else None
+
     with as_data_errors(), console.status(f"training {escape(recipe)} ..."):
         training = train_table(
             table, recipe, seed=seed, metric=metric, cost=matrix, objective=objective, prior=goal, holdout=holdout,
             calibration=calibration, network=network,
             missing_columns="impute" if missing_columns == "impute" else "error",
+            tune=tune or 0, tuning=searching,
         )  # fmt: skip
     model = training.model
     model.record["command"] = command
     model.save(out, overwrite=overwrite)
+    remove(searching)
     lines = [
         f"{recipe}, trained in {model.record['training_seconds']:.1f} s.",
+        *told_search(model.record),
         *(f"validation {name}: {value:.4f} (used for choices, hence optimistic)"
           for name, value in model.record["validation"].items()),
         *(f"held-out {name}: {value}" + (f" ({value.reason})" if value.reason else "")
@@ -298,7 +310,8 @@ def show_result(console: Console, result: dict[str, Any]) -> None:
         )
     console.print(
         f"\n{result['metrics'][metric]['title']} ({better} is better), mean over test parts with {level} interval; "
-        "differences are paired, p is Holm's.",
+        "differences are paired, p is Holm's."
+        + (f" Each was tuned in {tune} trials a fold, erm too." if (tune := result["protocol"].get("tune")) else ""),
         highlight=False, soft_wrap=console.width < 80,
     )  # fmt: skip
     console.print(grid, highlight=False)
@@ -306,6 +319,22 @@ def show_result(console: Console, result: dict[str, Any]) -> None:
     console.print(f"[bold]{escape(result['advice']['headline'])}[/]", highlight=False, soft_wrap=True)
     for detail in result["advice"]["details"]:
         console.print(f"  {escape(detail)}", highlight=False, soft_wrap=True)
+
+
+def told_search(record: dict[str, Any]) -> list[str]:
+    """What a search did, of a model's record."""
+    if not record.get("tuning"):
+        return []
+    tuning, options = record["tuning"], record["options"]
+    ended = ", ".join(f"{tuning[key]} {key}" for key in ("pruned", "failed") if tuning[key])
+    chosen = ", ".join(f"{key}={_short(value)}" for key, value in options.items()) or "the defaults"
+    return [f"tuned in {tuning['trials']} trials{f' ({ended})' if ended else ''}: {chosen}"]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "x".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _folded(label: str, room: int) -> str:

@@ -37,9 +37,10 @@ class Plan:
         workers: Fits at a time; None is all that the engine has.
         engine: Where the fits run. Neither is part of the protocol.
         budget: Seconds for everything, or None.
-        fit_limit: Seconds for one fit, or None; what takes longer is stopped and reported.
+        fit_limit: Seconds for one training, or None; what takes longer is stopped and reported.
         min_positives: See :class:`~metabalance.study.fitting.Settings`.
         dedupe: Keep equal rows on one side of every split.
+        tune: Trainings that search the options of each candidate in each fold, or 0; the same for all.
     """
 
     candidates: tuple[Candidate, ...]
@@ -55,6 +56,7 @@ class Plan:
     fit_limit: float | None = None
     min_positives: int = 5
     dedupe: bool = False
+    tune: int = 0
 
     def protocol(self, table: Source) -> dict[str, Any]:
         """What must not change between a run and its continuation. More recipes may be added."""
@@ -72,6 +74,7 @@ class Plan:
             "network": {key: list(v) if isinstance(v, tuple) else v for key, v in self.network.items()},
             "min_positives": self.min_positives,
             "dedupe": self.dedupe,
+            "tune": self.tune,
         }
 
 
@@ -176,6 +179,7 @@ def _fit_missing(
         min_positives=plan.min_positives,
         network=plan.network,
         max_seconds=plan.fit_limit,
+        tune=plan.tune,
     )
     failures: dict[tuple[str, int, int], tuple[str, str]] = {}
     if not missing:
@@ -188,7 +192,7 @@ def _fit_missing(
         raise cannot_write(scratch, error) from error
     engine = open_engine(plan.engine, plan.workers, scratch, source)
     # The hard limit leaves a cooperative one time to stop cleanly.
-    limit = None if plan.fit_limit is None else 1.5 * plan.fit_limit + 10
+    limit = None if plan.fit_limit is None else (1.5 * plan.fit_limit + 10) * max(plan.tune, 1)
     preparing, fitting = {}, {}
     where: dict[str, tuple[str, int, int]] = {}
     for split in splits:
@@ -200,7 +204,7 @@ def _fit_missing(
         prepare = engine.prepare(seed, fold, {"fit": fit, "validation": validation, "test": split.test})
         tasks = [
             engine.fit(
-                prepare, seed, fold, c, len(table.classes), settings, store.path(c.label, seed, fold), limit
+                prepare, seed, fold, c, len(table.classes), settings, store.files(c.label, seed, fold), limit
             )
             for c in todo
         ]

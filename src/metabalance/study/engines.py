@@ -75,9 +75,9 @@ class Engine(Protocol):
 
     def fit(
         self, needs: Task, seed: int, fold: int, candidate: Candidate, num_classes: int, settings: Settings,
-        result: Path, seconds: float | None,
+        files: tuple[Path, Path], seconds: float | None,
     ) -> Task:  # fmt: skip
-        """A task whose value is the record of a stored fit, or ``{UNSTORED: why}``."""
+        """A task whose value is the record of a stored fit, or ``{UNSTORED: why}``; ``files`` are those of the store."""
 
     def run(self, tasks: Iterable[Task], deadline: float | None) -> Generator[Outcome, None, None]:
         """Outcomes as they come; whatever runs is stopped at the deadline, and when the iterator is closed."""
@@ -105,11 +105,11 @@ class LocalEngine:
 
     def fit(
         self, needs: Task, seed: int, fold: int, candidate: Candidate, num_classes: int, settings: Settings,
-        result: Path, seconds: float | None,
+        files: tuple[Path, Path], seconds: float | None,
     ) -> Task:  # fmt: skip
         data = FoldData(self.folder, seed, fold)
         return Task(
-            f"{candidate.label}/{seed}/{fold}", fit_fold, (data, candidate, num_classes, settings, result),
+            f"{candidate.label}/{seed}/{fold}", fit_fold, (data, candidate, num_classes, settings, *files),
             needs=needs.key, seconds=seconds, family=candidate.label,
         )  # fmt: skip
 
@@ -145,12 +145,12 @@ class RayEngine:
 
     def fit(
         self, needs: Task, seed: int, fold: int, candidate: Candidate, num_classes: int, settings: Settings,
-        result: Path, seconds: float | None,
+        files: tuple[Path, Path], seconds: float | None,
     ) -> Task:  # fmt: skip
         from metabalance.study.ray_engine import Kept
 
         key = f"{candidate.label}/{seed}/{fold}"
-        self.results[key] = result
+        self.results[key] = files[0]  # trials of a search stay in the worker's memory
         return Task(
             key, fit_arrays, (Kept(needs.key), candidate, num_classes, settings, seed, fold),
             needs=needs.key, seconds=seconds, family=candidate.label,

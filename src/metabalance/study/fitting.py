@@ -1,11 +1,15 @@
 """One candidate on one training part: trained, calibrated, its decisions chosen on the validation part."""
 
+import hashlib
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from metabalance import __version__
 from metabalance.adjust.base import Calibration
 from metabalance.adjust.calibrations import get_calibration
 from metabalance.adjust.choose import choose_decision
@@ -13,6 +17,8 @@ from metabalance.adjust.decision import Decision
 from metabalance.adjust.prior import shift_log_prior
 from metabalance.judge.metrics import get_metric
 from metabalance.study.candidates import BASELINES, SETTINGS, Candidate
+from metabalance.study.search import Attempt, Watch, search
+from metabalance.study.spaces import search_space
 
 __all__ = ["Fitted", "Settings", "binary_or_all", "fit_candidate", "rehearse"]
 
@@ -32,7 +38,8 @@ class Settings:
         objective: What a decision is chosen for, besides f1, balanced accuracy and cost; see
             :func:`~metabalance.adjust.parse_objective`.
         network: Settings of every network (``epochs``, ``hidden``, ``lr``, ...).
-        max_seconds: Time limit of one fit; training stops cleanly there.
+        max_seconds: Time limit of one training; it stops cleanly there.
+        tune: Trainings that search the options of each candidate, or 0 for none.
     """
 
     monitor: str = "average_precision"
@@ -44,6 +51,7 @@ class Settings:
     objective: str | None = None
     network: dict[str, Any] = field(default_factory=dict)
     max_seconds: float | None = None
+    tune: int = 0
 
 
 @dataclass
@@ -61,6 +69,7 @@ class Fitted:
         source_prior: Class shares of the training part ``(C,)``.
         notes: What the user should know.
         prior: Class shares the probabilities are made for ``(C,)``, or None for the source prior.
+        tuning: What the search did, see :class:`~metabalance.study.search.Searched`; None without one.
     """
 
     candidate: Candidate
@@ -73,6 +82,7 @@ class Fitted:
     source_prior: np.ndarray
     notes: tuple[str, ...] = ()
     prior: np.ndarray | None = None
+    tuning: dict[str, int] | None = None
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Calibrated probabilities ``(N, C)``, at ``prior`` if there is one and the source prior otherwise."""
@@ -89,8 +99,9 @@ def fit_candidate(
     num_classes: int,
     seed: int,
     settings: Settings,
+    tuning: Path | None = None,
 ) -> Fitted:
-    """Trains one candidate, tuning the options that have several values on the validation part.
+    """Trains one candidate, tuning it on the validation part: what ``settings.tune`` asks for, or several values given.
 
     Args:
         candidate: Recipe or baseline.
@@ -99,6 +110,7 @@ def fit_candidate(
         num_classes: C.
         seed: Everything random follows from it.
         settings: Shared by all candidates.
+        tuning: A file for the finished trials of the search, from which a killed one goes on; None keeps none.
 
     Raises:
         ValueError: The candidate cannot be trained on these data; one sentence says why.
@@ -107,27 +119,46 @@ def fit_candidate(
     X_val, y_val = validation
     metric = get_metric(settings.monitor)
     enough = np.bincount(y_val, minlength=num_classes).min() >= settings.min_positives
-    best: tuple[float, dict[str, Any], Any, np.ndarray] | None = None
-    grid = candidate.grid()
-    notes: list[str] = []
-    if len(grid) > 1 and not enough:
-        notes.append(f"too few validation rows to tune: {grid[0]} was used")
-        grid = grid[:1]
-    for options in grid:
+    sign = 1 if metric.greater_is_better else -1
+
+    def attempt(options: dict[str, Any], watch: Watch | None = None) -> Attempt:
+        def callback(row: dict[str, Any]) -> None:
+            if watch is not None and row["selectable"] and "monitor" in row:
+                watch(row["epoch"], sign * row["monitor"])
+
+        held = validation if enough else None
         model, said = _train(
-            candidate.name, options, train, validation if enough else None, num_classes, seed, settings
+            candidate.name, options, train, held, num_classes, seed, settings, watch and callback
         )
         scores = log_probabilities(model, X_val)
         value = metric(
             binary_or_all(np.exp(scores), settings.positive), _target(y_val, num_classes, settings.positive)
         )
         # An undefined value never beats a defined one, even if it came first.
-        value = np.nan_to_num(value if metric.greater_is_better else -value, nan=-np.inf)
-        notes.extend(said)
-        if best is None or value > best[0]:
-            best = (value, options, model, scores)
-    assert best is not None
-    _, options, model, scores = best
+        return Attempt(options, float(np.nan_to_num(sign * value, nan=-np.inf)), model, scores, said)
+
+    grid, found = candidate.grid(), None
+    notes: list[str] = []
+    if (settings.tune or len(grid) > 1) and not enough:
+        used = f"{grid[0]} was" if grid[0] else "the defaults were"
+        notes.append(f"too few validation rows to tune: {used} used")
+        grid = grid[:1]
+    if settings.tune and enough:
+        space = search_space(candidate, settings.network, train[0].shape[1:])
+        identity = (
+            "" if tuning is None else _identity((candidate.label, space), train, validation, seed, settings)
+        )
+        found = search(attempt, space, settings.tune, seed, candidate.label, path=tuning, identity=identity)
+        best = found.best
+        notes += [*found.notes, *best.notes]
+    else:
+        best = attempt(grid[0])
+        notes += best.notes
+        for options in grid[1:]:
+            other = attempt(options)
+            notes += other.notes
+            best = other if other.value > best.value else best
+    scores = best.scores
     source = np.bincount(train[1], minlength=num_classes) / len(train[1])
     weight = None
     if settings.prior is not None:
@@ -157,16 +188,31 @@ def fit_candidate(
     }
     return Fitted(
         candidate,
-        options,
-        model,
+        best.options,
+        best.model,
         calibrator,
         decisions,
-        {settings.monitor: float(best[0] if metric.greater_is_better else -best[0])},
-        time.monotonic() - started,
+        {settings.monitor: sign * best.value},
+        time.monotonic() - started + (found.earlier if found else 0.0),
         source,
         tuple(dict.fromkeys(notes)),
         None if settings.prior is None else np.asarray(settings.prior),
+        found.record if found else None,
     )
+
+
+def _identity(
+    searched: Any,
+    train: tuple[np.ndarray, np.ndarray],
+    validation: tuple[np.ndarray, np.ndarray],
+    seed: int,
+    settings: Settings,
+) -> str:
+    """What the trials of a search hang on; all but their number."""
+    digest = hashlib.sha256(repr((__version__, searched, seed, replace(settings, tune=0))).encode())
+    for array in (*train, *validation):
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
 
 
 def rehearse(
@@ -235,6 +281,7 @@ def _train(
     num_classes: int,
     seed: int,
     settings: Settings,
+    callback: Callable[[dict[str, Any]], None] | None = None,
 ) -> tuple[Any, tuple[str, ...]]:
     if name in BASELINES:
         from metabalance.study.baselines import FITTERS
@@ -255,7 +302,7 @@ def _train(
         positive=settings.positive,
         random_state=seed,
         **network,
-    ).fit(*train, validation_data=validation)
+    ).fit(*train, validation_data=validation, callback=callback)
     late = ("training was stopped by the time limit",) if model.history_.stopped == "deadline" else ()
     early = (model.history_.note,) if model.history_.note else ()
     return model, (*model.notes_, *early, *late)

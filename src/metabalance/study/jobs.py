@@ -80,27 +80,43 @@ def prepare_arrays(loaded: tuple[Any, np.ndarray], parts: dict[str, np.ndarray])
 
 
 def fit_fold(
-    data: FoldData, candidate: Candidate, num_classes: int, settings: Settings, result: Path
+    data: FoldData,
+    candidate: Candidate,
+    num_classes: int,
+    settings: Settings,
+    result: Path,
+    tuning: Path | None = None,
 ) -> dict[str, Any]:
     """Fits a candidate on a prepared split and stores the record with the test probabilities.
+
+    ``tuning`` is a file for the trials of a search, or None.
 
     Returns:
         The record, or ``{UNSTORED: why}``.
     """
     arrays = {part: data.load(part) for part in PARTS}
-    return stored(result, *fit_arrays(arrays, candidate, num_classes, settings, data.seed, data.fold))
+    return stored(result, *fit_arrays(arrays, candidate, num_classes, settings, data.seed, data.fold, tuning))
 
 
 def fit_arrays(
-    arrays: Arrays, candidate: Candidate, num_classes: int, settings: Settings, seed: int, fold: int
+    arrays: Arrays,
+    candidate: Candidate,
+    num_classes: int,
+    settings: Settings,
+    seed: int,
+    fold: int,
+    tuning: Path | None = None,
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """Fits a candidate on a prepared split; returns the record and the test probabilities ``(N, C)``."""
+    """Fits a candidate on a prepared split; returns the record and the test probabilities ``(N, C)``.
+
+    The test part is read when everything is chosen.
+    """
     import torch
 
     torch.set_num_threads(1)  # the workers share the cores
     # The targets are small, and some libraries refuse what cannot be written to.
     train, validation = ((X, y.copy()) for X, y in (arrays["fit"], arrays["validation"]))
-    fitted = fit_candidate(candidate, train, validation, num_classes, seed * 1000 + fold, settings)
+    fitted = fit_candidate(candidate, train, validation, num_classes, seed * 1000 + fold, settings, tuning)
     record = {
         "label": candidate.label,
         "seed": seed,
@@ -111,6 +127,7 @@ def fit_arrays(
         "decisions": {name: decision.to_dict() for name, decision in fitted.decisions.items()},
         "calibrator": fitted.calibrator.to_dict(),
         "notes": list(fitted.notes),
+        "tuning": fitted.tuning,
         "training": training_record(fitted.model, settings.monitor),
     }
     return record, fitted.predict_proba(arrays["test"][0])

@@ -100,6 +100,7 @@ class TrainedModel:
             "validation": fitted.validation,
             "training_seconds": fitted.seconds,
             "notes": list(fitted.notes),
+            "tuning": fitted.tuning,
         }
         return cls(
             classes,

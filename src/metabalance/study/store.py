@@ -19,6 +19,9 @@ import numpy as np
 
 from metabalance.data.errors import DataError
 
+# What runs of earlier releases did not say, since there was no other.
+UNSAID = {"tune": 0}
+
 __all__ = ["RunStore", "save_fit", "write_atomically", "write_table"]
 
 
@@ -103,6 +106,7 @@ class RunStore:
                 raise DataError(
                     f"{path} cannot be read ({error}); remove the folder or choose another --out"
                 ) from error
+            before = UNSAID | before
             changed = [key for key in protocol if before.get(key) != protocol[key]]
             if changed:
                 was, now = before.get(changed[0]), protocol[changed[0]]
@@ -126,6 +130,11 @@ class RunStore:
         name = "".join(c if c.isalnum() else "_" for c in label)[:60]
         digest = hashlib.sha256(label.encode()).hexdigest()[:10]
         return self.folder / "fits" / f"{name}-{digest}-seed{seed}-fold{fold}.npz"
+
+    def files(self, label: str, seed: int, fold: int) -> tuple[Path, Path]:
+        """Where that fit lies, and the trials of its search."""
+        fit = self.path(label, seed, fold)
+        return fit, self.folder / "tuning" / f"{fit.stem}.db"
 
     def has(self, label: str, seed: int, fold: int) -> bool:
         return self.path(label, seed, fold).exists()

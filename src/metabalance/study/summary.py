@@ -93,7 +93,7 @@ def summarise(run: Run, command: str = "") -> dict[str, Any]:
         trainings.setdefault(label, record.get("training"))
         rows.append(
             {"recipe": label, "seed": seed, "fold": fold, "status": "ok", "seconds": record["seconds"]}
-            | {"options": str(record["options"])} | found
+            | {"options": str(record["options"])} | _searched(record) | found
         )  # fmt: skip
         if seed == 0:
             decision = decisions["cost" if plan.cost is not None else "f1"]
@@ -113,7 +113,7 @@ def summarise(run: Run, command: str = "") -> dict[str, Any]:
         recipes.append(
             {
                 "name": label,
-                "label": "erm (untouched)" if label == BASELINE else label,
+                "label": f"erm ({'tuned' if plan.tune else 'untouched'})" if label == BASELINE else label,
                 "stage": _stage(label),
                 "status": status,
                 "note": note,
@@ -160,6 +160,7 @@ def summarise(run: Run, command: str = "") -> dict[str, Any]:
             "splits": "time-aware" if table.time is not None else "group-aware" if table.groups is not None else "stratified",
             "validation_fraction": plan.validation_fraction,
             "cost": None if plan.cost is None else [list(row) for row in plan.cost],
+            "tune": plan.tune,
             "level": LEVEL,
             "interval_method": "corrected resampled t (Nadeau and Bengio 2003) over folds and seeds; Holm over recipes",
         },
@@ -253,6 +254,11 @@ def advice(result: dict[str, Any]) -> dict[str, Any]:
             f"{duplicates['rows']} test {rows} ({100 * duplicates['share']:.1f} %) have an equal {rows[:-1]} in their "
             f"training part; if equal {rows} are the same case, run again with --dedupe."
         )
+    if result["protocol"].get("tune"):
+        details.append(
+            f"Every recipe, the plain baseline and the other models alike were tuned in {result['protocol']['tune']} trials "
+            "in each fold, on its validation part; the test parts played no part in it."
+        )
     if not result["complete"]:
         details.append("The run is not complete: run the same command again to go on.")
     smallest, folds = min(result["data"]["counts"]), result["protocol"]["folds"]
@@ -286,6 +292,11 @@ def shown(interval: dict[str, float], form: str = ".3f") -> str:
 def signed(interval: dict[str, float]) -> str:
     """``+0.012 [-0.004, +0.028]``."""
     return shown(interval, "+.3f")
+
+
+def _searched(record: dict[str, Any]) -> dict[str, int]:
+    tuning = record.get("tuning") or {}
+    return {name: tuning[name] for name in ("trials", "pruned", "failed") if name in tuning}
 
 
 def _stage(label: str) -> str:

@@ -1,6 +1,7 @@
 """``fit``: one candidate on a whole table, or on all images, ready to ship."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -49,6 +50,8 @@ def train_table(
     holdout: float = 0.0,
     network: dict[str, Any] | None = None,
     missing_columns: Literal["error", "impute"] = "error",
+    tune: int = 0,
+    tuning: Path | None = None,
 ) -> Training:
     """Trains a candidate; a fifth of the rows is the validation part.
 
@@ -64,6 +67,8 @@ def train_table(
         holdout: Share of the rows kept aside until the end.
         network: Settings of the network.
         missing_columns: The policy of ``predict``: ``error`` or ``impute``.
+        tune: Trainings that search the options, or 0.
+        tuning: A file for the trials of the search, from which a killed one goes on; None keeps none.
 
     Returns:
         The trained model with the rows kept aside and what it is worth on them.
@@ -90,8 +95,9 @@ def train_table(
         calibrate=calibration,
         objective=objective,
         network=network or {},
+        tune=tune,
     )
-    fitted = fit_candidate(candidate, train, valid, len(table.classes), seed, settings)
+    fitted = fit_candidate(candidate, train, valid, len(table.classes), seed, settings, tuning)
     goal = fitted.source_prior if prior is None else prior
     record = {
         "target": table.target_name,

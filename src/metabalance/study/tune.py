@@ -13,6 +13,8 @@ from sklearn.model_selection import train_test_split
 
 from metabalance.estimator import MetaBalanceClassifier
 from metabalance.judge.metrics import get_metric
+from metabalance.study.search import import_optuna, quiet
+from metabalance.study.spaces import RATES
 
 __all__ = ["Tuned", "tune_simplified"]
 
@@ -72,15 +74,10 @@ def tune_simplified(
         settings: Further settings of :class:`~metabalance.MetaBalanceClassifier`, the same for all trials.
 
     Raises:
-        ImportError: Optuna is not installed.
+        DataError: Optuna is not installed.
         ValueError: ``trials`` is below 1, or too few rows of a class are held out for the metric to be trusted.
     """
-    try:
-        import optuna
-    except ImportError as error:
-        raise ImportError(
-            "the search needs Optuna; install it with pip install 'metabalance[search]'"
-        ) from error
+    optuna = import_optuna()
     if trials < 1:
         raise ValueError(f"trials must be at least 1, but {trials} was given")
     taken = {"recipe", "recipe_options", "batch_size", "lr", "weight_decay", "monitor", "random_state"} & set(
@@ -108,8 +105,8 @@ def tune_simplified(
         trial.suggest_categorical("sharp", [False, True])
         trial.suggest_float("rho", 0.01, 0.5, log=True)
         trial.suggest_categorical("augment", [False, True])
-        trial.suggest_float("lr", 1e-4, 3e-2, log=True)
-        trial.suggest_float("weight_decay", 1e-6, 1e-2, log=True)
+        for name, rate in RATES.items():
+            trial.suggest_float(name, rate.low, rate.high, log=rate.log)
         value = train(trial.params).history_.best_value
         if value is None:
             raise ValueError(
@@ -117,19 +114,19 @@ def tune_simplified(
             )
         return value
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        storage=storage,
-        study_name="simplified",
-        load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(seed=seed),
-        direction="maximize" if get_metric(monitor).greater_is_better else "minimize",
-    )
-    done = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
-    if not study.trials:
-        defaults = MetaBalanceClassifier()
-        study.enqueue_trial(START | {"lr": defaults.lr, "weight_decay": defaults.weight_decay})
-    study.optimize(objective, n_trials=max(0, trials - len(done)))
+    with quiet(optuna):
+        study = optuna.create_study(
+            storage=storage,
+            study_name="simplified",
+            load_if_exists=True,
+            sampler=optuna.samplers.TPESampler(seed=seed),
+            direction="maximize" if get_metric(monitor).greater_is_better else "minimize",
+        )
+        done = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
+        if not study.trials:
+            defaults = MetaBalanceClassifier()
+            study.enqueue_trial(START | {"lr": defaults.lr, "weight_decay": defaults.weight_decay})
+        study.optimize(objective, n_trials=max(0, trials - len(done)))
     best = study.best_trial.params
     rows = [(t.params, float(t.value)) for t in study.trials if t.value is not None]
     # Trained once more rather than kept: a storage holds settings, and the same seed gives the same model.

@@ -117,6 +117,7 @@ def _made(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("data fingerprint", str(data.get("fingerprint") or "")),
         ("seeds", f"0 to {seeds - 1}" if isinstance(seeds, int) and seeds > 1 else "0"),
         ("splits", f"{protocol.get('folds')} folds, {protocol.get('splits', '')}"),
+        ("tuning", f"{tune} trials a fit, on the validation part" if (tune := protocol.get("tune")) else ""),
         ("seconds", f"{number(result.get('seconds')):.0f}" if result.get("seconds") else ""),
     ]
     return [(name, value) for name, value in facts if value]
