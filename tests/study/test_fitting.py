@@ -11,9 +11,10 @@ from sklearn.metrics import average_precision_score
 from metabalance.judge.metrics import get_metric
 from metabalance.study.candidates import DEFAULT_RECIPES, Candidate, parse_candidates
 from metabalance.study.fitting import Fitted, Settings, binary_or_all, fit_candidate
-from metabalance.study.jobs import FoldData, fit_fold, prepare_fold
+from metabalance.study.jobs import FoldData, fit_arrays, fit_fold, prepare_arrays, prepare_fold
 from metabalance.study.load import make_table
 from metabalance.study.ship import Network, TrainedModel
+from metabalance.study.sources import load_rows
 from metabalance.study.store import RunStore
 from metabalance.study.train import Training, train_table
 
@@ -121,6 +122,13 @@ def test_a_fold_is_prepared_from_its_fit_rows_and_stored(tmp_path):
     stored = store.load("erm", 0, 0)
     assert stored["decisions"] == record["decisions"]
     assert stored["probabilities"].shape == (300, 2)
+    # Another engine has no files: the same bits from arrays that cannot be written to.
+    arrays = prepare_arrays(load_rows(tmp_path / "table.feather"), parts)
+    for array in (a for pair in arrays.values() for a in pair):
+        array.flags.writeable = False
+    again, probabilities = fit_arrays(arrays, Candidate("erm"), 2, QUICK, 0, 0)
+    np.testing.assert_array_equal(probabilities.astype(np.float32), stored["probabilities"])
+    assert again | {"seconds": 0} == record | {"seconds": 0}
     data.remove()
     assert not list(tmp_path.glob("seed*"))
 

@@ -140,16 +140,33 @@ def environment(_):
     return torch.get_num_threads(), os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
-def test_values_errors_and_what_is_kept(cluster):
+@pytest.mark.slow
+def test_both_engines_agree_on_what_becomes_of_tasks(cluster):
+    tasks = [
+        Task("a", square, (2,)),
+        Task("b", fail),
+        Task("c", square, (1,), needs="b"),
+        Task("d", square, (1,), needs="a"),
+    ]
+    here = {o.task.key: (o.status, o.value, o.message) for o in run_tasks(tasks, workers=1)}
+    assert {k: (o.status, o.value, o.message) for k, o in outcomes(cluster, tasks).items()} == here
+
+
+def test_values_errors_deaths_and_what_is_kept(cluster, tmp_path):
+    """One run for all: joining a cluster takes seconds."""
     tasks = [
         Task("zeros", np.arange, (1_000_000.0,)),
+        Task("dies", die_at_first, (str(tmp_path / "pid"),)),
         Task("sum", total, (Kept("zeros"), Shared("ones")), needs="zeros"),
         Task("again", total, (Kept("zeros"),), needs="zeros"),
         Task("writable", writable, (Shared("ones"),)),
         *(Task(str(i), square, (i,)) for i in range(5)),
         Task("bad", fail),
         Task("worse", crash),
+        Task("fails", fail_and_count, (str(tmp_path / "count"),)),
         Task("child", square, (1,), needs="bad"),
+        *(Task(f"slow{i}", sleep, (60,), seconds=0.5, family="slow") for i in range(6)),
+        Task("other", square, (2,), seconds=120, family="quick"),
     ]
     found = outcomes(cluster, tasks, shared={"ones": (np.ones, (10,))})
     assert [found[str(i)].value for i in range(5)] == [0, 1, 4, 9, 16]
@@ -160,34 +177,21 @@ def test_values_errors_and_what_is_kept(cluster):
     assert (found["bad"].status, found["bad"].message) == ("failed", "three words only here")
     assert (found["worse"].status, found["worse"].message) == ("failed", "RuntimeError: boom")
     assert (found["child"].status, found["child"].message) == ("skipped", "bad did not succeed")
-
-
-def test_a_death_is_tried_again_and_an_error_is_not(cluster, tmp_path):
-    found = outcomes(
-        cluster,
-        [
-            Task("dies", die_at_first, (str(tmp_path / "pid"),)),
-            Task("fails", fail_and_count, (str(tmp_path / "count"),)),
-            Task("other", square, (3,)),
-        ],
-    )
     first, second = found["dies"].value
-    assert first != second
-    assert (found["fails"].status, (tmp_path / "count").read_text()) == ("failed", "x")
-    assert found["other"].value == 9
-
-
-def test_late_tasks_are_stopped_with_their_family_and_the_deadline_stops_all(cluster):
-    tasks = [Task(f"slow{i}", sleep, (60,), seconds=0.5, family="slow") for i in range(6)]
-    started = time.monotonic()
-    found = outcomes(cluster, [*tasks, Task("other", square, (2,), seconds=30, family="quick")])
+    assert first != second  # another process tried again
+    assert (found["fails"].status, (tmp_path / "count").read_text()) == ("failed", "x")  # and only once
     statuses = [found[f"slow{i}"].status for i in range(6)]
-    assert statuses[0] == "timeout"
-    assert statuses[2:] == ["skipped"] * 4
+    assert 1 <= statuses.count("timeout") <= 2  # those that ran; the rest was taken back
+    assert statuses.count("skipped") == 6 - statuses.count("timeout")
     assert "did not finish within 0 s" in found["slow5"].message
     assert found["other"].value == 4
-    assert outcomes(cluster, [Task("a", sleep, (60,))], deadline=time.monotonic() + 4) == {}
-    assert time.monotonic() - started < 50
+
+
+@pytest.mark.slow
+def test_the_deadline_stops_everything(cluster):
+    started = time.monotonic()
+    assert outcomes(cluster, [Task("a", sleep, (600,))], deadline=started + 15) == {}
+    assert time.monotonic() - started < 60
 
 
 def frame(rows=300):
@@ -211,7 +215,7 @@ def bits(run):
             fit = run.store.load(candidate.label, split.seed, split.fold)
             probabilities = fit.pop("probabilities").tobytes()
             del fit["seconds"]
-            fit.get("training", {}).pop("seconds", None)
+            (fit["training"] or {}).pop("seconds", None)
             found[candidate.label, split.seed, split.fold] = (probabilities, repr(fit))
     return found
 
@@ -238,6 +242,7 @@ def test_a_comparison_on_ray_is_the_local_one_bit_for_bit(cluster, local, tmp_pa
     assert not (tmp_path / "run" / "scratch").exists()
 
 
+@pytest.mark.slow
 def test_a_run_begun_on_one_engine_goes_on_with_the_other(cluster, local, tmp_path):
     on_ray = EngineChoice("ray", cluster.address)
     run_comparison(local.table, plan(EngineChoice(), "erm"), tmp_path / "run")
@@ -247,6 +252,7 @@ def test_a_run_begun_on_one_engine_goes_on_with_the_other(cluster, local, tmp_pa
     assert bits(run) == bits(local)
 
 
+@pytest.mark.slow
 def test_a_recipe_that_fails_and_a_store_that_is_full_are_told_as_before(cluster, local, tmp_path):
     on_ray = EngineChoice("ray", cluster.address)
     run = run_comparison(local.table, plan(on_ray, "erm,smote(k=100000)"), tmp_path / "failing")
@@ -287,6 +293,7 @@ def test_no_ray_is_a_sentence(monkeypatch):
         EngineChoice("ray").check()
 
 
+@pytest.mark.slow
 def test_more_gpus_than_there_are_is_a_sentence(cluster):
     with pytest.raises(DataError, match="Ray has 0 GPUs"):
         list(run_on_ray([Task("a", square, (1,))], address=cluster.address, gpus=0.5))
@@ -371,14 +378,3 @@ def test_a_head_that_is_lost_ends_in_a_sentence_and_the_run_goes_on(local, tmp_p
             head.stop()
     assert seen[0].done == kept
     assert bits(run) == bits(local)
-
-
-def test_both_engines_agree_on_what_becomes_of_tasks(cluster):
-    tasks = [
-        Task("a", square, (2,)),
-        Task("b", fail),
-        Task("c", square, (1,), needs="b"),
-        Task("d", square, (1,), needs="a"),
-    ]
-    here = {o.task.key: (o.status, o.value, o.message) for o in run_tasks(tasks, workers=1)}
-    assert {k: (o.status, o.value, o.message) for k, o in outcomes(cluster, tasks).items()} == here

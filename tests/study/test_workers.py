@@ -8,7 +8,7 @@ import time
 
 import psutil
 
-from metabalance.study.workers import Outcome, Task, run_tasks
+from metabalance.study.workers import Agenda, Outcome, Task, run_tasks
 
 
 def square(x):
@@ -34,6 +34,28 @@ def die():
 
 def outcomes(tasks, **options):
     return {o.task.key: o for o in run_tasks(tasks, **{"workers": 2} | options)}
+
+
+def test_an_agenda_keeps_order_needs_and_slow_families():
+    first, second, late = (
+        Task("first", square),
+        Task("second", square, family="f"),
+        Task("late", square, needs="first"),
+    )
+    agenda = Agenda(
+        [late, first, second, Task("third", square, family="f"), Task("orphan", square, needs="late")]
+    )
+    assert (agenda.start(), agenda.start()) == (first, second)
+    agenda.ended(Outcome(first, "ok"))
+    assert agenda.start() is late
+    agenda.ended(Outcome(second, "timeout", message="was slow"))
+    agenda.ended(Outcome(late, "failed"))
+    skipped = {o.task.key: o.message for o in agenda.skipped()}
+    assert skipped == {
+        "orphan": "late did not succeed",
+        "third": "not started, since an earlier fit was slow",
+    }
+    assert agenda.start() is None
 
 
 def test_values_come_back():
