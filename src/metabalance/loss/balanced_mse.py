@@ -99,7 +99,6 @@ class GAILoss(_BalancedMSE):
             raise ValueError(
                 "a mixture needs finite shares and covariances that are not negative, shares not all 0"
             )
-        # float32 like any module's buffers; .double() makes all of it exact.
         self.register_buffer("log_share", (phi / phi.sum()).log().clamp_min(-1e30).float())
         self.register_buffer("mean", m.float())
         self.register_buffer("covariance", v.float())
