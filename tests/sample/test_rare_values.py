@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from scipy.interpolate import CubicHermiteSpline
 
 from metabalance.sample import SMOGN, RareOverSampler, box_plot_points, nearest, relevance
@@ -118,7 +118,7 @@ def test_smoter_rows_and_targets_lie_at_the_same_place_between_neighbours():
 def test_far_neighbours_give_noise_around_a_row_instead():
     X, y = table(width=2)
     quiet = SMOGN(k=40, noise=0.0, side="high")
-    new_X, new_y = quiet.fit_resample(X, y)
+    new_X, _ = quiet.fit_resample(X, y)
     fresh = quiet.source_index_ < 0
     rare = torch.nonzero(relevance(y, box_plot_points(y, "high")) >= 0.5).flatten()
     copies = (new_X[fresh][:, None] == X[rare]).all(2).any(1)
@@ -169,7 +169,12 @@ def test_any_target_is_resampled_or_refused(values, k, side, seed):
         try:
             new_X, new_y = made.fit_resample(X, y)
         except ValueError as error:
-            assert "beyond the whiskers" in str(error) or "of the rows have a relevance" in str(error)
+            event(str(error)[:20])
+            known = "beyond the whiskers" in str(error) or "of the rows have a relevance" in str(error)
+        else:
+            known = True
+        assert known
+        if not hasattr(made, "source_index_"):
             continue
         assert torch.isfinite(new_X).all()
         assert torch.isfinite(new_y).all()
