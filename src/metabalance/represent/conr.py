@@ -97,20 +97,19 @@ class ConRLoss(nn.Module):
     def _losses(self, z: Tensor, d: Tensor, guessed: Tensor, eta: Tensor) -> tuple[Tensor, Tensor]:
         """Each row's loss ``(B,)``, 0 unless it is an anchor, and whether it is ``(B,)``."""
         near = d <= self.window
-        positive = near & ~torch.eye(len(z), dtype=torch.bool, device=z.device)
-        negative = ~near & (guessed <= self.window)
-        s = product(z, z.T) / self.temperature
+        negative = (guessed <= self.window) & ~near
+        positive = near.fill_diagonal_(False)
         positives = positive.sum(1)
         anchor = negative.any(1) & (positives > 0)
+        s = product(z, z.T) / self.temperature
         # In logarithms: exp(c d) overflows for targets of a large scale.
-        d = d.to(z.dtype)
-        push = self.push_scale * d if self.push == "exp" else (self.push_scale * d).log()
-        push = (push + eta.log()[:, None]).clamp_min(-1e30)
-        # Not -inf, whose gradient is NaN in a row that has nothing else.
-        nothing = -1e30
-        logits = torch.where(positive, s, torch.where(negative, s + push, nothing))
+        push = self.push_scale * d.to(z.dtype)
+        push = push if self.push == "exp" else push.log()
+        # -1e30 for nothing: the gradient of -inf is NaN in a row that has nothing else.
+        push = torch.where(negative, push + eta.log()[:, None], -1e30).clamp_min(-1e30)
+        logits = s + push.masked_fill(positive, 0)
         if self.leak:
             ones = (len(z) - positives).clamp_min(1).to(z.dtype).log()
             logits = torch.cat([logits, ones[:, None]], 1)
-        pulled = torch.where(positive, s, 0).sum(1) / positives.clamp_min(1)
+        pulled = (s * positive).sum(1) / positives.clamp_min(1)
         return torch.where(anchor, logits.logsumexp(1) - pulled, 0), anchor

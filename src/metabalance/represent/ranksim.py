@@ -87,10 +87,19 @@ def ranks(values: Tensor) -> Tensor:
     >>> ranks(torch.tensor([[0.3, 0.9, 0.3, 0.1]]))
     tensor([[2.5000, 1.0000, 2.5000, 4.0000]])
     """
-    ordered = values.sort(1).values
-    below = torch.searchsorted(ordered, values.contiguous())
-    not_above = torch.searchsorted(ordered, values.contiguous(), right=True)
-    return values.shape[1] - (below + not_above - 1).to(values.dtype) / 2
+    ordered, order = values.detach().sort(1)
+    m = values.shape[1]
+    place = torch.arange(m, device=values.device)
+    starts = torch.ones_like(ordered, dtype=torch.bool)
+    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    if bool(starts.all()):
+        middle = place.to(values.dtype).expand_as(ordered)
+    else:
+        ends = starts.roll(-1, 1)
+        first = torch.where(starts, place, 0).cummax(1).values
+        last = torch.where(ends, place, m - 1).flip(1).cummin(1).values.flip(1)
+        middle = (first + last).to(values.dtype) / 2
+    return torch.empty_like(ordered).scatter_(1, order, m - middle)
 
 
 def one_of_each(y: Tensor) -> Tensor:
