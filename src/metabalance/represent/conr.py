@@ -112,4 +112,7 @@ class ConRLoss(nn.Module):
             ones = (len(z) - positives).clamp_min(1).to(z.dtype).log()
             logits = torch.cat([logits, ones[:, None]], 1)
         pulled = (s * positive).sum(1) / positives.clamp_min(1)
-        return torch.where(anchor, logits.logsumexp(1) - pulled, 0), anchor
+        # logsumexp by hand: exp of numbers that underflow takes ten times as long, and e^-80 is nothing beside 1.
+        most = logits.detach().amax(1)
+        bottom = (logits - most[:, None]).clamp_min(-80).exp().sum(1).log() + most
+        return torch.where(anchor, bottom - pulled, 0), anchor
