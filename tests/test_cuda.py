@@ -87,7 +87,10 @@ def test_mixed_precision(name):
     assert np.isfinite(p).all()
 
 
-@pytest.mark.parametrize("name", [n for n in loss.__all__ if n.endswith("Loss")])
+OF_VALUES = ("BMCLoss", "BNILoss", "FocalRLoss", "GAILoss", "PinballLoss")
+
+
+@pytest.mark.parametrize("name", [n for n in loss.__all__ if n.endswith("Loss") and n not in OF_VALUES])
 def test_losses_are_those_of_a_cpu(name):
     wanted = {
         "CDBLoss": (3,),

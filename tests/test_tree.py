@@ -14,6 +14,7 @@ STAGES = ("sample", "weigh", "loss", "represent", "optimize", "adjust")
 # What each room may import of the package. A room may always import itself.
 ALLOWED = {
     "counts": set(),
+    "densities": {"counts"},
     "plain": set(),
     "heads": set(),
     "steps": {"engine"},
@@ -24,11 +25,11 @@ ALLOWED = {
     "methods": set(),
     "": set(),
     "networks": set(),
-    "data": {"counts"},
-    "sample": {"counts", "heads"},
-    "weigh": {"counts", "bilevel", "example_gradients", "heads"},
-    "loss": {"counts", "heads"},
-    "represent": {"counts", "bilevel", "heads"},
+    "data": {"counts", "densities"},
+    "sample": {"counts", "densities", "heads"},
+    "weigh": {"counts", "densities", "bilevel", "example_gradients", "heads"},
+    "loss": {"counts", "densities", "heads"},
+    "represent": {"counts", "densities", "bilevel", "heads"},
     "optimize": {"counts", "bilevel", "heads"},
     "adjust": {"counts", "data", "heads"},
     "judge": {"counts", "plain"},
@@ -37,6 +38,7 @@ ALLOWED = {
     "streams": {"counts", "data", "sample"},
     "recipes": {
         "streams",
+        "densities",
         "counts",
         "data",
         "sample",
@@ -51,7 +53,7 @@ ALLOWED = {
         "methods",
         "steps",
     },
-    "estimator": {"counts", "data", "adjust", "judge", "engine", "heads", "networks", "recipes"},
+    "estimator": {"counts", "densities", "data", "adjust", "judge", "engine", "heads", "networks", "recipes"},
     # optimize: the attack that measures robust accuracy
     "study": {
         "",

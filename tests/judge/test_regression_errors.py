@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy import stats
+from sklearn.metrics import r2_score
 
 from metabalance import judge
 from metabalance.judge import REGRESSION_METRICS, get_metric, undefined_reason
+
+ERRORS = ("mae", "rmse", "gm", "bmae")
 
 
 def data(seed, n=100):
@@ -18,8 +22,8 @@ def test_geometric_absolute_and_squared_errors_are_in_order(seed):
     p, y, w = data(seed)
     assert judge.geometric_mean_error(p, y, w) <= judge.mae(p, y, w) <= judge.rmse(p, y, w)
     same = np.full(100, 2.0)
-    for metric in REGRESSION_METRICS.values():
-        assert metric(y + same, y, w) == pytest.approx(2)
+    for name in ERRORS:
+        assert REGRESSION_METRICS[name](y + same, y, w) == pytest.approx(2)
 
 
 def test_errors_in_loops():
@@ -66,7 +70,8 @@ def test_groups_are_those_of_the_training_counts_and_average_to_the_whole():
 
 def test_names_and_undefined():
     assert get_metric("bmae").function is judge.balanced_mae
-    assert all(m.kind == "regression" and not m.greater_is_better for m in REGRESSION_METRICS.values())
+    assert all(m.kind == "regression" for m in REGRESSION_METRICS.values())
+    assert [n for n, m in REGRESSION_METRICS.items() if not m.greater_is_better] == list(ERRORS)
     for name in REGRESSION_METRICS:
         assert undefined_reason(name, [], []) == "there are no rows"
         assert undefined_reason(name, [1.0], [1.0], [0.0]) == "all weights are 0"
@@ -87,3 +92,36 @@ def test_unsound_data_are_refused(name, arguments, said):
         get_metric(name)(*arguments)
     with pytest.raises(ValueError, match="bin_width must be above 0"):
         judge.balanced_mae([1.0], [1.0], bin_width=0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_explained_variance_and_correlations_are_those_of_scikit_learn_and_scipy(seed):
+    p, y, w = data(seed)
+    assert judge.r2(p, y, w) == pytest.approx(r2_score(y, p, sample_weight=w))
+    assert judge.pearson(p, y) == pytest.approx(stats.pearsonr(p, y)[0])
+    assert judge.spearman(p, y) == pytest.approx(stats.spearmanr(p, y)[0])
+    assert judge.pearson(p, y, w) == pytest.approx(np.cov(p, y, aweights=w)[0, 1] / np.sqrt(
+        np.cov(p, aweights=w) * np.cov(y, aweights=w)))  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["r2", "pearson", "spearman"])
+def test_a_weight_is_so_many_rows_and_the_unit_does_not_matter(name):
+    p, y, _ = data(4, 30)
+    times = np.random.default_rng(0).integers(0, 4, 30)
+    metric = REGRESSION_METRICS[name]
+    assert metric(p, y, times) == pytest.approx(metric(np.repeat(p, times), np.repeat(y, times)))
+    for unit in (1e-200, 1e-12, 1e12, 1e200):
+        assert metric(p * unit, y * unit) == pytest.approx(metric(p, y))
+
+
+def test_what_is_constant_has_no_correlation_and_the_mean_explains_nothing():
+    y = np.array([1.0, 2.0, 6.0])
+    assert judge.r2(np.full(3, 3.0), y) == 0
+    assert judge.r2(y, y) == judge.pearson(3 * y - 1, y) == judge.spearman(y**3, y) == pytest.approx(1)
+    for name in ("r2", "pearson", "spearman"):
+        assert np.isnan(get_metric(name)(y, np.ones(3)))
+        assert undefined_reason(name, y, np.ones(3)) == "the target is constant"
+    assert undefined_reason("pearson", np.ones(3), y) == "the prediction is constant"
+    found = judge.shot_errors(y + 1, y, np.repeat(y, [200, 50, 3]), metric=judge.spearman)
+    assert found["all"] == pytest.approx(1)
+    assert np.isnan(found["few"])

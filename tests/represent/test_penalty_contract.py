@@ -17,7 +17,9 @@ MAKE = {
     "NTXentLoss": represent.NTXentLoss,
     "Projected": lambda: represent.Projected(represent.SupConLoss(), represent.Projector(DIM, (6, 5))),
 }
-NOT_PENALTIES = {"MoCoStep", "Projector", "RotationTransform", "pseudo_labels", "rotate_batch"}
+# Of a continuous target: see test_value_penalties.py and test_fds.py.
+OF_VALUES = {"ConRLoss", "FeatureDistributionSmoothing", "RankSimLoss"}
+NOT_PENALTIES = OF_VALUES | {"MoCoStep", "Projector", "RotationTransform", "pseudo_labels", "rotate_batch"}
 every = pytest.mark.parametrize("make", MAKE.values(), ids=MAKE.keys())
 
 

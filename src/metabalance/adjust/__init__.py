@@ -20,6 +20,7 @@ from metabalance.adjust.calibrate import Calibrator
 from metabalance.adjust.calibrations import CALIBRATIONS, get_calibration, read_calibration
 from metabalance.adjust.choose import choose_decision
 from metabalance.adjust.conformal import ConformalSets, class_coverage, conformal_quantile
+from metabalance.adjust.conformal_regression import ConformalIntervals, interval_coverage
 from metabalance.adjust.constrained import ConstrainedThreshold, choose_constrained
 from metabalance.adjust.cost import parse_cost, read_cost_matrix
 from metabalance.adjust.decision import Decision
@@ -42,6 +43,7 @@ __all__ = [
     "BetaCalibration",
     "Calibration",
     "Calibrator",
+    "ConformalIntervals",
     "ConformalSets",
     "ConstrainedThreshold",
     "Decision",
@@ -71,12 +73,14 @@ __all__ = [
     "estimate_prior_em",
     "freeze_trunk",
     "get_calibration",
+    "interval_coverage",
     "parse_cost",
     "parse_cost_columns",
     "parse_objective",
     "prior_threshold",
     "read_calibration",
     "read_cost_matrix",
+    "refit_regressor",
     "risk_coverage",
     "row_costs",
     "sampling_prior",
@@ -94,6 +98,7 @@ _IN_TORCH = {
     "ShiftedLogits": "in_network",
     "choose_tau": "tau_norm",
     "freeze_trunk": "crt",
+    "refit_regressor": "regressor",
     "shift_logits": "in_network",
     "tau_normalize": "tau_norm",
 }

@@ -2,7 +2,8 @@
 
 Images are augmented by kornia, a whole batch at once. Rows of a table have no such symmetry; replacing some of
 their values by those of other rows is the corruption of SCARF (Bahri, Jiang, Tay & Metzler, ICLR 2022, arXiv
-2106.15147).
+2106.15147). Where the target is continuous, views stay nearer: Gaussian noise, or a little of another row with a near
+target, the label-preserving half of mixup (Zhang et al., ICLR 2018, arXiv 1710.09412).
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Augment", "Corrupt", "TwoViews", "default_augment"]
+__all__ = ["Augment", "Corrupt", "FeatureNoise", "NearMix", "TwoViews", "default_augment"]
 
 Transform = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
@@ -80,6 +81,54 @@ class Corrupt:
         other = torch.randint(len(flat), flat.shape, generator=generator)
         swap, other = swap.to(flat.device), other.to(flat.device)
         return torch.where(swap, flat.gather(0, other), flat).reshape(inputs.shape), target
+
+
+class FeatureNoise:
+    """Adds Gaussian noise to each value of a row, in standard deviations of its column in the batch.
+
+    Args:
+        scale: Of the noise, at least 0; 0 leaves the rows as they are, and so does a column that is constant.
+
+    >>> noisy, _ = FeatureNoise(0.1)(torch.rand(8, 3), torch.zeros(8), torch.Generator().manual_seed(0))
+    >>> noisy.shape
+    torch.Size([8, 3])
+    """
+
+    def __init__(self, scale: float = 0.1) -> None:
+        if not 0 <= scale < float("inf"):
+            raise ValueError(f"scale must be finite and at least 0, but {scale} was given")
+        self.scale = scale
+
+    def __call__(self, inputs: Tensor, target: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        noise = torch.randn(inputs.shape, generator=generator).to(inputs)
+        return inputs + self.scale * inputs.std(0, correction=0) * noise, target
+
+
+class NearMix:
+    """Moves each row a little towards the row of the batch whose target is nearest, and leaves its target as it is.
+
+    Args:
+        share: Of the other row at most, below 0.5; how much is uniform from 0.
+
+    >>> rows, target = torch.tensor([[0.0], [1.0], [9.0]]), torch.tensor([1.0, 2.0, 8.0])
+    >>> mixed, _ = NearMix(0.2)(rows, target, torch.Generator().manual_seed(0))
+    >>> bool(((mixed - rows).abs() <= 0.2 * 8).all())
+    True
+    """
+
+    def __init__(self, share: float = 0.2) -> None:
+        if not 0 <= share < 0.5:
+            raise ValueError(f"share must be at least 0 and below 0.5, but {share} was given")
+        self.share = share
+
+    def __call__(self, inputs: Tensor, target: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        if len(inputs) < 2:
+            return inputs, target
+        y = target.reshape(len(target), -1)
+        apart = torch.linalg.vector_norm((y[:, None] - y[None]).double(), dim=2).fill_diagonal_(float("inf"))
+        other = inputs[apart.argmin(1)]
+        weight = self.share * torch.rand(len(inputs), generator=generator).to(inputs)
+        return inputs.lerp(other, weight.reshape(-1, *[1] * (inputs.dim() - 1))), target
 
 
 class TwoViews:

@@ -32,7 +32,7 @@ from metabalance.judge.operating import (
 from metabalance.judge.partial import h_measure, partial_auc
 from metabalance.judge.probability import brier, brier_skill, log_loss
 from metabalance.judge.ranking import average_precision, pr_auc, roc_auc, roc_auc_ovo
-from metabalance.judge.regression import balanced_mae, geometric_mean_error, mae, rmse
+from metabalance.judge.regression import balanced_mae, geometric_mean_error, mae, pearson, r2, rmse, spearman
 from metabalance.judge.shots import top_k_accuracy
 
 __all__ = ["METRICS", "REGRESSION_METRICS", "Metric", "get_metric", "undefined_reason"]
@@ -147,6 +147,18 @@ _TARGETS = (
     Metric("rmse", rmse, "regression", False, "Root mean squared error", _NO_ROWS),
     Metric("gm", geometric_mean_error, "regression", False, "Geometric mean error", _NO_ROWS),
     Metric("bmae", balanced_mae, "regression", False, "Balanced mean absolute error", _NO_ROWS),
+    Metric("r2", r2, "regression", True, "R²", "the target is constant"),
+    Metric(
+        "pearson", pearson, "regression", True, "Pearson correlation", "predictions or targets are constant"
+    ),
+    Metric(
+        "spearman",
+        spearman,
+        "regression",
+        True,
+        "Spearman correlation",
+        "predictions or targets are constant",
+    ),
 )
 REGRESSION_METRICS: dict[str, Metric] = {metric.name: metric for metric in _TARGETS}
 _ALIASES = {"auc": "roc_auc", "auroc": "roc_auc", "ap": "average_precision", "auprc": "average_precision"}

@@ -1,4 +1,4 @@
-"""How well rare values are predicted: errors of a regression, balanced over values, by many, medium and few shots."""
+"""How well rare values are predicted: errors balanced over values, by many, medium and few shots, and what is explained."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from metabalance.judge.checks import Undefined, nan_when_undefined
 
-__all__ = ["balanced_mae", "geometric_mean_error", "mae", "rmse", "shot_errors"]
+__all__ = ["balanced_mae", "geometric_mean_error", "mae", "pearson", "r2", "rmse", "shot_errors", "spearman"]
 
 Array = NDArray[Any]
 
@@ -102,6 +102,46 @@ def balanced_mae(
     return float(np.mean(np.bincount(index, w * error)[mass > 0] / mass[mass > 0]))
 
 
+@nan_when_undefined
+def r2(prediction: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    """Share of the target's variance that the predictions explain; below 0 where the mean does better.
+
+    Arguments and errors as for :func:`mae`; NaN where the target is constant. Within a region of the target it is small
+    or negative by construction: there is little variance to explain.
+
+    >>> r2([1.0, 2.0, 4.0], [1.0, 3.0, 2.0])
+    -1.5
+    """
+    error, y, w = _errors(prediction, target, sample_weight)
+    spread = _deviation(y, w, "target")
+    unit = np.abs(spread[w > 0]).max()  # in this unit no square under- or overflows
+    return float(1 - np.sum(w * (error / unit) ** 2) / np.sum(w * (spread / unit) ** 2))
+
+
+@nan_when_undefined
+def pearson(prediction: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    """Correlation of predictions and targets; NaN where either is constant. Arguments as for :func:`mae`.
+
+    >>> round(pearson([1.0, 2.0, 4.0], [1.0, 3.0, 2.0]), 4)
+    0.3273
+    """
+    _, y, w = _errors(prediction, target, sample_weight)
+    return _correlation(np.asarray(prediction, dtype=np.float64), y, w)
+
+
+@nan_when_undefined
+def spearman(prediction: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    """Correlation of the ranks, ties at their mean rank; NaN where either is constant. Arguments as for :func:`mae`.
+
+    A weight of k counts as k rows.
+
+    >>> round(spearman([1.0, 2.0, 4.0], [1.0, 3.0, 2.0]), 4)
+    0.5
+    """
+    _, y, w = _errors(prediction, target, sample_weight)
+    return _correlation(_ranks(np.asarray(prediction, dtype=np.float64), w), _ranks(y, w), w)
+
+
 def shot_errors(
     prediction: ArrayLike,
     target: ArrayLike,
@@ -171,6 +211,27 @@ def _errors(
     if not w.sum() > 0:
         raise Undefined("all weights are 0" if len(w) else "there are no rows")
     return error, y, w
+
+
+def _deviation(values: Array, w: Array, name: str) -> Array:
+    """Deviations from the weighted mean."""
+    held = values[w > 0]
+    if held.min() == held.max():
+        raise Undefined(f"the {name} is constant")
+    return values - np.average(values, weights=w)
+
+
+def _correlation(p: Array, y: Array, w: Array) -> float:
+    a, b = _deviation(p, w, "prediction"), _deviation(y, w, "target")
+    a, b = a / np.abs(a[w > 0]).max(), b / np.abs(b[w > 0]).max()
+    return float(np.clip(np.sum(w * a * b) / np.sqrt(np.sum(w * a**2) * np.sum(w * b**2)), -1, 1))
+
+
+def _ranks(values: Array, w: Array) -> Array:
+    """Mean ranks ``(N,)`` among rows that count by their weight."""
+    _, index = np.unique(values, return_inverse=True)
+    mass = np.bincount(index, w)
+    return (np.cumsum(mass) - mass / 2)[index]
 
 
 def _values(target: Array, bin_width: float | None) -> Array:

@@ -1,4 +1,4 @@
-"""What every classification loss shares: the shape check, mixed labels and the reduction."""
+"""What the losses share: the shape checks, mixed labels and the reduction."""
 
 from abc import ABC, abstractmethod
 
@@ -23,8 +23,7 @@ class ClassificationLoss(nn.Module, ABC):
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
-        if reduction not in REDUCTIONS:
-            raise ValueError(f"reduction={reduction!r} is unknown; use 'none', 'mean' or 'sum'")
+        check_reduction(reduction)
         self.reduction = reduction
 
     @abstractmethod
@@ -43,9 +42,7 @@ class ClassificationLoss(nn.Module, ABC):
             )
         else:
             values = self.losses(logits, target)
-        if self.reduction == "none":
-            return values
-        return values.sum() if self.reduction == "sum" else values.mean()
+        return reduced(values, self.reduction)
 
     def mixed_losses(self, logits: Tensor, shares: Tensor) -> Tensor:
         """Losses ``(B,)`` of mixed labels ``(B, C)``: as many evaluations as a row has classes, mostly two."""
@@ -61,3 +58,47 @@ def check_num_classes(logits: Tensor, per_class: Tensor) -> None:
         raise ValueError(
             f"the loss was built for {len(per_class)} classes, but the logits have {logits.shape[1]} columns"
         )
+
+
+class RegressionLoss(nn.Module, ABC):
+    """The same for a continuous target: predictions and targets have one shape, ``(B,)`` or ``(B, T)``.
+
+    Args:
+        reduction: ``"none"`` (one loss per row), ``"mean"`` (over rows) or ``"sum"``.
+
+    Raises:
+        ValueError: An unknown reduction; in the call, shapes that do not fit.
+    """
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        check_reduction(reduction)
+        self.reduction = reduction
+
+    @abstractmethod
+    def losses(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """One loss per row: prediction and target ``(B, T)`` -> ``(B,)``."""
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        # (B, 1) against (B,) would be broadcast to (B, B) without a word.
+        if prediction.dim() not in (1, 2) or prediction.shape != target.shape:
+            raise ValueError(
+                "prediction and target must have the same shape, (B,) or (B, T), but have "
+                f"{tuple(prediction.shape)} and {tuple(target.shape)}"
+            )
+        p = prediction.float() if prediction.dtype in (torch.float16, torch.bfloat16) else prediction
+        y = target.to(p.dtype)
+        return reduced(self.losses(p.reshape(len(p), -1), y.reshape(len(y), -1)), self.reduction)
+
+
+def check_reduction(reduction: str) -> None:
+    """Raises ValueError for an unknown one."""
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction={reduction!r} is unknown; use 'none', 'mean' or 'sum'")
+
+
+def reduced(values: Tensor, reduction: str) -> Tensor:
+    """The losses of rows ``(B,)`` as they are, their sum or their mean."""
+    if reduction == "none":
+        return values
+    return values.sum() if reduction == "sum" else values.mean()

@@ -91,5 +91,16 @@ METHODS: tuple[Method, ...] = (
         "Hands uncertain rows to a person, and keeps the rare class from being the one that is always handed over.",
         (papers.CHOW, papers.JONES), ("metabalance.adjust.abstain:decide_or_abstain",),
     ),
+    Method(
+        "regressor_retraining", "adjust",
+        "Fits a regression's last layer anew, with rare target values weighing more and all else frozen.",
+        (papers.YANG_DIR, papers.KANG), ("metabalance.adjust:refit_regressor",),
+        notes=("The authors re-train by gradient steps on an absolute error; this is the squared error's optimum.",),
+    ),
+    Method(
+        "conformal_intervals", "adjust",
+        "Intervals that hold a continuous target at a promised rate, from predictions or predicted quantiles.",
+        (papers.ROMANO_2019, papers.PAPADOPOULOS, papers.VOVK), ("metabalance.adjust:ConformalIntervals",),
+    ),
 )
 # fmt: on

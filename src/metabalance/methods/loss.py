@@ -69,5 +69,18 @@ METHODS: tuple[Method, ...] = (
         (papers.ZHONG,), "metabalance.loss:LabelAwareSmoothingLoss",
         notes=("The paper has it in a second stage, after mixup; the recipe is the loss alone.",),
     ),
+    Method(
+        "balanced_mse", "loss",
+        "Divides the training distribution of a continuous target out of the squared error's likelihood.",
+        (papers.REN_2022,),
+        ("metabalance.loss:GAILoss", "metabalance.loss:BMCLoss", "metabalance.loss:BNILoss"),
+    ),
+    Method(
+        "focal_r", "loss", "Lets errors of a regression that are already small count for little.",
+        (papers.YANG_DIR, papers.LIN), ("metabalance.loss:FocalRLoss",),
+    ),
+    Method(
+        "pinball", "loss", "Trains a head of quantiles.", (papers.KOENKER,), ("metabalance.loss:PinballLoss",),
+    ),
 )
 # fmt: on

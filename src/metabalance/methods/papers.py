@@ -465,6 +465,60 @@ GARCIA = Paper(
     ("Vicente García", "Ramón A. Mollineda", "José Salvador Sánchez"), 2009,
     "Iberian Conference on Pattern Recognition and Image Analysis",
 )
+YANG_DIR = Paper(
+    "yang2021delving", "Delving into Deep Imbalanced Regression",
+    ("Yuzhe Yang", "Kaiwen Zha", "Ying-Cong Chen", "Hao Wang", "Dina Katabi"), 2021, ICML, volume="139",
+    arxiv="2102.09554",
+)
+KERAMATI = Paper(
+    "keramati2024conr", "ConR: Contrastive Regularizer for Deep Imbalanced Regression",
+    ("Mahsa Keramati", "Lili Meng", "R. David Evans"), 2024, ICLR, arxiv="2309.06651",
+)
+GONG = Paper(
+    "gong2022ranksim", "RankSim: Ranking Similarity Regularization for Deep Imbalanced Regression",
+    ("Yu Gong", "Greg Mori", "Frederick Tung"), 2022, ICML, volume="162", arxiv="2205.15236",
+)
+REN_2022 = Paper(
+    "ren2022balanced", "Balanced MSE for Imbalanced Visual Regression",
+    ("Jiawei Ren", "Mingyuan Zhang", "Cunjun Yu", "Ziwei Liu"), 2022,
+    "IEEE/CVF Conference on Computer Vision and Pattern Recognition", arxiv="2203.16427",
+)
+STEININGER = Paper(
+    "steininger2021density", "Density-Based Weighting for Imbalanced Regression",
+    ("Michael Steininger", "Konstantin Kobs", "Padraig Davidson", "Anna Krause", "Andreas Hotho"), 2021,
+    "Machine Learning", "article", "110", "2187-2211", doi="10.1007/s10994-021-06023-5",
+)
+TORGO_2007 = Paper(
+    "torgo2007utility", "Utility-Based Regression", ("Luís Torgo", "Rita P. Ribeiro"), 2007,
+    "European Conference on Principles and Practice of Knowledge Discovery in Databases",
+)
+TORGO = Paper(
+    "torgo2013smote", "SMOTE for Regression",
+    ("Luís Torgo", "Rita P. Ribeiro", "Bernhard Pfahringer", "Paula Branco"), 2013,
+    "Portuguese Conference on Artificial Intelligence",
+)
+BRANCO = Paper(
+    "branco2017smogn", "SMOGN: a Pre-processing Approach for Imbalanced Regression",
+    ("Paula Branco", "Luís Torgo", "Rita P. Ribeiro"), 2017,
+    "International Workshop on Learning with Imbalanced Domains: Theory and Applications", volume="74", pages="36-50",
+)
+BRANCO_2019 = Paper(
+    "branco2019pre", "Pre-processing Approaches for Imbalanced Distributions in Regression",
+    ("Paula Branco", "Luís Torgo", "Rita P. Ribeiro"), 2019, "Neurocomputing", "article", "343", "76-99",
+)
+KOENKER = Paper(
+    "koenker1978regression", "Regression Quantiles", ("Roger Koenker", "Gilbert Bassett"), 1978, "Econometrica",
+    "article", "46", "33-50",
+)
+ROMANO_2019 = Paper(
+    "romano2019conformalized", "Conformalized Quantile Regression",
+    ("Yaniv Romano", "Evan Patterson", "Emmanuel J. Candès"), 2019, NEURIPS, volume="32", arxiv="1905.03222",
+)
+PAPADOPOULOS = Paper(
+    "papadopoulos2002inductive", "Inductive Confidence Machines for Regression",
+    ("Harris Papadopoulos", "Kostas Proedrou", "Volodya Vovk", "Alex Gammerman"), 2002,
+    "European Conference on Machine Learning",
+)
 # fmt: on
 
 

@@ -45,5 +45,20 @@ METHODS: tuple[Method, ...] = (
         "metabalance.represent:pseudo_labels",
         notes=("Needs unlabelled rows, and does harm if they are of other classes.",),
     ),
+    Method(
+        "conr", "represent",
+        "Pushes rows with different target values apart where the model still confuses them, the harder the rarer.",
+        (papers.KERAMATI,), ("metabalance.represent:ConRLoss",),
+        notes=("Takes the predictions too, and two views of each row.",),
+    ),
+    Method(
+        "ranksim", "represent", "Ranks a row's neighbours in features as its neighbours in target values are ranked.",
+        (papers.GONG,), ("metabalance.represent:RankSimLoss",),
+    ),
+    Method(
+        "fds", "represent",
+        "Gives features of rare target values the mean and the spread of their neighbourhood of values.",
+        (papers.YANG_DIR,), ("metabalance.represent:FeatureDistributionSmoothing", "metabalance.densities:bin_index"),
+    ),
 )
 # fmt: on

@@ -84,5 +84,16 @@ METHODS: tuple[Method, ...] = (
     resampler(
         "smote_enn", "SMOTE, then drops the rows that their neighbours would misclassify.", papers.BATISTA, papers.CHAWLA,
     ),
+    Method(
+        "smogn", "sample",
+        "Adds rows with rare target values, between near neighbours or by noise around a row whose neighbours are far.",
+        (papers.BRANCO, papers.TORGO, papers.TORGO_2007),
+        ("metabalance.sample:SMOGN", "metabalance.sample:relevance", "metabalance.sample:box_plot_points"),
+        modality="numeric", notes=("Without noise it is SMOTER.",),
+    ),
+    Method(
+        "rare_over", "sample", "Repeats random rows with rare target values and drops common ones.",
+        (papers.BRANCO_2019, papers.TORGO_2007), ("metabalance.sample:RareOverSampler",),
+    ),
 )
 # fmt: on

@@ -42,5 +42,14 @@ METHODS: tuple[Method, ...] = (
         "metabalance.weigh:LossCurveRecorder",
         notes=("Wrong labels are recognised only by a held-out set of rows whose labels are right.",),
     ),
+    Method(
+        "lds", "weigh", "Weighs a row by how few rows have a target value near its own.", (papers.YANG_DIR,),
+        ("metabalance.weigh:label_density_weights", "metabalance.weigh:bin_weights"),
+        notes=("Without a kernel it is inverse or inverse-root weighting.",),
+    ),
+    Method(
+        "dense_weight", "weigh", "Weighs a row by one minus the kernel density of its target value.",
+        (papers.STEININGER,), ("metabalance.weigh:DenseWeight",),
+    ),
 )
 # fmt: on
