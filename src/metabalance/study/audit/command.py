@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 
 from metabalance.study.audit.result import Audit
 from metabalance.study.audit.run import audit
+from metabalance.study.terminal import Console
 
 COLOURS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 # Left out for a reason that is no news: it depends on what was, or was not, declared.
