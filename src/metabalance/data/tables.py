@@ -203,7 +203,7 @@ def _unzstd(data: bytes, what: str) -> bytes:
 
 _OPEN: dict[str, Callable[[bytes, str], bytes]] = {
     ".gz": lambda data, what: read_limited(gzip.GzipFile(fileobj=io.BytesIO(data)), what),
-    ".xz": lambda data, what: read_limited(lzma.open(io.BytesIO(data)), what),
+    ".xz": lambda data, what: read_limited(lzma.open(io.BytesIO(data)), what),  # noqa: SIM115 (of bytes)
     ".bz2": lambda data, what: read_limited(bz2.BZ2File(io.BytesIO(data)), what),
     ".zst": _unzstd,
 }
