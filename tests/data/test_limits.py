@@ -29,7 +29,9 @@ from metabalance.data.limits import (
 )
 
 MILLION = 1_000_000
-REFUSED = r"would take at least .* of memory, more than the limit of 1,000,000 bytes; use less of it, or set METABALANCE_MAX_BYTES"
+REFUSED = (
+    r"would take at least .* of memory, more than the limit of 1,000,000 bytes; .* METABALANCE_MAX_BYTES"
+)
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def test_the_limit_is_half_of_the_memory_or_what_is_given(monkeypatch):
 @pytest.mark.parametrize("given", ["x", "-1", "0", "1e9", "8GB", "\u0663"])
 def test_a_limit_that_is_none(monkeypatch, given):
     monkeypatch.setenv("METABALANCE_MAX_BYTES", given)
-    with pytest.raises(DataError, match="METABALANCE_MAX_BYTES=.* is no size"):
+    with pytest.raises(DataError, match=r"METABALANCE_MAX_BYTES=.* is no size"):
         byte_limit()
 
 
@@ -176,7 +178,7 @@ def test_many_pictures_that_are_large(limited, tmp_path):
     for i in range(40):
         (tmp_path / "x" / str(i % 2)).mkdir(parents=True, exist_ok=True)
         Image.new("L", (300, 300)).save(tmp_path / "x" / str(i % 2) / f"{i}.png")
-    with pytest.raises(DataError, match="images.* would take at least"):
+    with pytest.raises(DataError, match=r"images.* would take at least"):
         read_images(tmp_path / "x")
     assert len(read_images(tmp_path / "x", size=8).pixels) == 40
 

@@ -39,7 +39,7 @@ def audit_command(
         )  # fmt: skip
     text = json.dumps(report.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     if json_path == "-":
-        print(text)
+        print(json.dumps(json.loads(text), indent=1))  # ASCII: no name steers the terminal
         return report.stands
     show_audit(console, report)
     if to_file:
