@@ -404,19 +404,18 @@ def hostile_run(tmp_path_factory):
         "fit": run("fit", data, "--target", "y {{7*7}}", "--recipe", "logistic", "--holdout", 0.3, "--out", folder / "m"),
         "predict": run("predict", folder / "m", data, "--out", folder / "scored.csv"),
         "report": run("report", folder / "m", "--data", data, "--groups", "kind of <b>", "--out", folder / "r.html"),
-        "compare": run("compare", data, "--target", "y {{7*7}}", "--recipes", "erm,logistic", "--folds", 2, "--epochs", 1, "--seeds", 1, "--workers", 1, "--out", folder / "run"),
         "wrong": run("predict", folder / "m", data, "--out", folder / f"o{ESCAPES}.xyz"),
         "missing": run("audit", data, "--target", ESCAPES + "!"),
     }  # fmt: skip
     return folder, results
 
 
-@pytest.mark.parametrize("command", ["audit", "fit", "predict", "report", "compare", "wrong", "missing"])
+@pytest.mark.parametrize("command", ["audit", "fit", "predict", "report", "wrong", "missing"])
 def test_names_do_not_steer_the_terminal(hostile_run, command):
     result = hostile_run[1][command]
     assert result.exit_code == (2 if command in ("wrong", "missing") else result.exit_code)
     assert result.exit_code in (0, 1, 2), result.exception
-    if command in ("fit", "predict", "report", "compare"):
+    if command in ("fit", "predict", "report"):
         assert result.exit_code == 0, (result.output, result.exception)
     assert visible(result.output) == result.output
     assert visible(result.stderr) == result.stderr
@@ -427,7 +426,6 @@ def test_names_are_text_in_the_pages(hostile_run):
     text = harmless(folder / "r.html")
     assert "&lt;script&gt;window.owned=1&lt;/script&gt;" in text
     assert "{{7*7}}" in text
-    harmless(folder / "run" / "report.html")
 
 
 def test_the_console_shows_what_it_would_obey():

@@ -37,10 +37,10 @@ def audit_command(
             folds=folds, metric=metric, half_width=half_width, seed=seed, model_rows=model_rows, header=header,
             delimiter=delimiter, image_size=image_size, skip_broken=skip_broken,
         )  # fmt: skip
-    text = json.dumps(report.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     if json_path == "-":
-        print(json.dumps(json.loads(text), indent=1))  # ASCII: no name steers the terminal
+        print(json.dumps(report.to_dict(), indent=1, allow_nan=False))  # ASCII: no name steers the terminal
         return report.stands
+    text = json.dumps(report.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     show_audit(console, report)
     if to_file:
         write_atomically(Path(str(json_path)), text.encode("utf-8", "replace"))
