@@ -8,8 +8,9 @@ import numpy as np
 
 __all__ = ["plain", "visible"]
 
-# Control characters but tab and line end, and those that turn the direction of reading.
-_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# Control characters but tab and line end, and those that turn the direction of reading; marks such as U+200F, which
+# names in Hebrew and Arabic hold, turn nothing.
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def plain(value: Any) -> Any:
