@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-all check docs bench examples clean
+.PHONY: demo test test-all check audit docs bench examples clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,9 @@ check: $(VENV)/.installed  ## Lint, format and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+audit: $(VENV)/.installed  ## Known vulnerabilities of what is pinned; needs the network. --strict: a skipped look-up is no all-clear.
+	$(BIN)/pip-audit --strict --requirement constraints.txt --disable-pip --no-deps
 
 docs: $(VENV)/.installed  ## Regenerates the method index from the method table.
 	$(BIN)/metabalance methods --markdown > docs/methods.md

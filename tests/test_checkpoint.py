@@ -304,6 +304,21 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert checkpoint.load(path) == {"a": 1}
 
 
+def test_a_file_of_torch_save_is_refused_unopened(tmp_path):
+    """What earlier releases wrote was a pickle, if a restricted one."""
+    torch.save({"format": "metabalance-fit-1", "content": {}}, tmp_path / "run.pt")
+    with pytest.raises(ValueError, match=r"a pickle, which is never opened.*; delete it to start anew"):
+        checkpoint.load(tmp_path / "run.pt")
+
+
+def test_nothing_is_written_through_a_link_beside_the_checkpoint(tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "run.pt.part").symlink_to(tmp_path / "precious")
+    checkpoint.save(tmp_path / "run.pt", {"a": 1}, verify=True)
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert checkpoint.load(tmp_path / "run.pt") == {"a": 1}
+
+
 def test_random_states_come_back():
     own = torch.Generator().manual_seed(1)
     state = checkpoint.random_state([own], torch.device("cpu"))

@@ -1,6 +1,6 @@
 """One file from which a killed run goes on: written whole or not at all, and reading it runs no code."""
 
-import io
+import contextlib
 import os
 import random
 from pathlib import Path
@@ -9,43 +9,49 @@ from typing import Any
 import numpy as np
 import torch
 
+from metabalance.nested import pack, unpack
+
 __all__ = ["load", "random_state", "save", "set_random_state"]
 
-_FORMAT = "metabalance-fit-1"
+_FORMAT = "metabalance-fit-2"
+_ADVICE = "delete it to start anew, or name another file"
 
 
 def save(path: str | os.PathLike, content: dict[str, Any], verify: bool = False) -> None:
     """Writes ``content`` (tensors, numbers, strings, and lists, tuples and dictionaries of them) to ``path``.
 
     It goes to a neighbouring file first, which then takes the place of the old one in one step: a run
-    killed at any moment leaves the old file or the new one.
+    killed at any moment leaves the old file or the new one. There is no pickle in it (:mod:`metabalance.nested`).
 
     Args:
         path: The file; its folder is made if need be.
         content: What :func:`load` gives back.
-        verify: Read the bytes back before they are written.
+        verify: Read the file back before it takes the place of the old one.
 
     Raises:
-        ValueError: With ``verify``, something in ``content`` could not be read back.
+        ValueError: Something in ``content`` could not be read back.
     """
     path = Path(path)
-    buffer = io.BytesIO()
-    torch.save({"format": _FORMAT, "content": content}, buffer)
-    if verify:
-        try:
-            torch.load(io.BytesIO(buffer.getvalue()), weights_only=True, map_location="cpu")
-        except Exception as error:
-            raise ValueError(
-                "a state_dict of this run holds more than tensors, numbers, text and containers of them: it "
-                f"could not be read back from a checkpoint ({str(error).splitlines()[0]})"
-            ) from error
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    with open(part, "wb") as file:
-        file.write(buffer.getbuffer())
+    try:
+        parts = list(pack({"format": _FORMAT, "content": content}))
+    except ValueError as error:
+        raise ValueError(
+            "a state_dict of this run holds more than tensors, numbers, text and containers of them: it "
+            f"could not be read back from a checkpoint ({error})"
+        ) from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Anew, so that nothing is written through a link that lies under this name.
+    part.unlink(missing_ok=True)
+    with open(part, "xb") as file:
+        for piece in parts:
+            file.write(piece)
         file.flush()
         os.fsync(file.fileno())
+    if verify:
+        load(part)
     os.replace(part, path)
+    _sync_folder(path.parent)
 
 
 def load(path: str | os.PathLike) -> dict[str, Any]:
@@ -55,18 +61,27 @@ def load(path: str | os.PathLike) -> dict[str, Any]:
         ValueError: The file is damaged, or no checkpoint of this library.
     """
     try:
-        stored = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:
-        # Truncated archives, pickles of anything, text: torch has a different exception for each.
-        raise ValueError(
-            f"{os.fspath(path)} is damaged or not a checkpoint; delete it to start anew, or name another file"
-        ) from error
-    if not isinstance(stored, dict) or stored.get("format") != _FORMAT:
-        raise ValueError(
-            f"{os.fspath(path)} was not written by this version's fit(); delete it to start anew, or name "
-            "another file"
-        )
+        with open(path, "rb") as file:
+            if file.read(4) == b"PK\x03\x04":
+                raise ValueError("a file of torch.save, a pickle, which is never opened")
+            file.seek(0)
+            stored = unpack(file)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{os.fspath(path)} is damaged or not a checkpoint ({error}); {_ADVICE}") from error
+    if not isinstance(stored, dict) or stored.get("format") != _FORMAT or "content" not in stored:
+        raise ValueError(f"{os.fspath(path)} was not written by this version's fit(); {_ADVICE}")
     return stored["content"]
+
+
+def _sync_folder(folder: Path) -> None:
+    """The new name is on the disk too; a file system that cannot promise it is no reason to stop."""
+    if os.name == "posix":
+        with contextlib.suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def random_state(generators: list[torch.Generator], device: torch.device) -> dict[str, Any]:

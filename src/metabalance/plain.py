@@ -1,11 +1,16 @@
-"""Plain values, as JSON has them: no numpy, no tuples, and no NaN."""
+"""Plain values, as JSON has them: no numpy, no tuples, and no NaN; and text that shows all that is in it."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-__all__ = ["plain"]
+__all__ = ["plain", "visible"]
+
+# Control characters but tab and line end, and those that turn the direction of reading; marks such as U+200F, which
+# names in Hebrew and Arabic hold, turn nothing.
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def plain(value: Any) -> Any:
@@ -23,3 +28,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def visible(text: str) -> str:
+    r"""Text whose control characters are shown as Python writes them, for a terminal or a page that would obey them.
+
+    >>> print(visible("a\x1b[31mb\u202ec"))
+    a\x1b[31mb\u202ec
+    """
+    return _UNSEEN.sub(lambda found: ascii(found.group())[1:-1], text)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from metabalance.data.limits import parse_json
+
 __all__ = ["parse_cost", "read_cost_matrix"]
 
 Array = NDArray[Any]
@@ -64,7 +66,7 @@ def read_cost_matrix(path: str | Path, classes: Sequence[Any]) -> tuple[tuple[fl
         ValueError: No JSON, a wrong shape, an unknown or missing label, or a cost that is no finite number.
     """
     try:
-        given = json.loads(Path(path).read_text(encoding="utf-8"))
+        given = parse_json(Path(path).read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not JSON (line {error.lineno}: {error.msg})") from None
     labels = [str(c) for c in classes]

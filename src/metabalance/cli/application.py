@@ -85,7 +85,9 @@ def _is_input_error(error: Exception) -> bool:
 
 
 def _say(text: str) -> None:
-    print(" ".join(text.split()), file=sys.stderr)
+    from metabalance.study.terminal import visible
+
+    print(visible(" ".join(text.split())), file=sys.stderr)
 
 
 @app.callback(invoke_without_command=True)

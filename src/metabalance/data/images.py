@@ -5,6 +5,7 @@ lose half its images without a word. Here every broken file is counted and named
 """
 
 import gzip
+import io
 import struct
 import zipfile
 import zlib
@@ -16,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from metabalance.data.errors import DataError
+from metabalance.data.limits import check_npz, read_file, read_limited
 from metabalance.data.pixels import SHOWN, decode_images, resized, to_pixels
 
 __all__ = ["Images", "holds_images", "read_images"]
@@ -317,8 +319,9 @@ def _idx_labels(path: Path) -> Path:
 
 def _idx_array(path: Path) -> np.ndarray:
     try:
-        data = path.read_bytes()
-        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        data = read_file(path)
+        if data[:2] == b"\x1f\x8b":
+            data = read_limited(gzip.GzipFile(fileobj=io.BytesIO(data)), f"the content of {path.name}")
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path.name} cannot be read ({error}); check or download it again") from error
     if len(data) < 4 or data[:2] != b"\0\0" or not 1 <= data[3] <= 4 or len(data) < 4 + 4 * data[3]:
@@ -351,13 +354,17 @@ def _read_npz(
         # Opened here, not by numpy, which leaves a damaged file open.
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             roles = _roles(file.files, part, path, labelled)
+            with path.open("rb") as again:
+                check_npz(again, path.name, roles.values())
             arrays = {role: file[key] for role, key in roles.items()}
             other_part = tuple(
                 x for pairs in _PAIRS.values() for x, _ in pairs if x in file.files and x != roles["pixels"]
             )
     except DataError:
         raise
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        ValueError, TypeError, AttributeError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error,
+    ) as error:  # fmt: skip
         if "allow_pickle" in str(error):
             raise DataError(
                 f"{path.name} holds pickled objects, which may run code; save plain arrays"

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from metabalance.data.errors import DataError
+from metabalance.data.limits import byte_limit, check_size, machine_memory
 
 __all__ = ["ImagePreprocessor", "decode_images", "image_hashes", "to_pixels"]
 
@@ -103,14 +104,20 @@ def decode_images(
     arrays: dict[int, np.ndarray] = {}
     broken: dict[int, str] = {}
     first: list[tuple[int, ...]] = []
+    limit, kept = byte_limit(), [0]
+    if size is not None:
+        _check_memory(len(sources), (channels or 1, *size))
 
     def decode(i: int) -> None:
         with _open(sources[i]) as image:
             shapes[i] = _shape(image)
             first.append(tuple(shapes[i, :2]))
-            # Once two sizes are known there is no picture to be made, but the rest is still looked at.
+            # Once two sizes are known, or too many pixels, there is no picture to be made, but the rest is still looked at.
+            if limit is not None and kept[0] > limit:
+                return
             if size is not None or first[0] == first[-1] == tuple(shapes[i, :2]):
                 arrays[i] = _decoded(image, size or first[0], channels or int(shapes[i, 2]))
+                kept[0] += arrays[i].nbytes
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # we refuse, which is more
@@ -120,6 +127,7 @@ def decode_images(
     if not good:
         return np.zeros((len(sources), channels or 1, *(size or (1, 1))), np.uint8), shapes[:, :2], broken
     shape = (channels or int(shapes[good, 2].max()), *(size or _one_size(shapes[good, :2])))
+    check_size(kept[0], f"the {len(sources):,} images")
     _check_memory(len(sources), shape)
     pixels = np.zeros((len(sources), *shape), dtype=np.uint8)
     for i in good:
@@ -200,6 +208,8 @@ def _there(source: Path | bytes) -> bool:
 
 def _open(source: Path | bytes) -> Image.Image:
     data = io.BytesIO(source) if isinstance(source, bytes) else source
+    if isinstance(source, Path) and source.exists() and not source.is_file():
+        raise ValueError("it is no plain file")  # reading a pipe or a device might never end
     image = Image.open(data, formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(f"it claims {image.width:,} x {image.height:,} pixels, which is too large")
@@ -287,13 +297,11 @@ def _bytes(array: np.ndarray, what: str) -> np.ndarray:
 
 def _check_memory(count: int, shape: tuple[int, ...]) -> None:
     """Refuses, before the machine begins to swap, what cannot be held as float32."""
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return
-    need = 4 * count * int(np.prod(shape))
-    if need > memory:
+    memory = machine_memory()
+    need = 4 * count * int(np.prod(shape, dtype=object))
+    if memory is not None and need > memory:
         raise DataError(
             f"{count:,} images of {shape[1]}x{shape[2]} need {need / 1e9:,.0f} GB, but this machine has "
             f"{memory / 1e9:,.0f}; use fewer, or a smaller --image-size"
         )
+    check_size(count * int(np.prod(shape, dtype=object)), f"{count:,} images of {shape[1]}x{shape[2]}")

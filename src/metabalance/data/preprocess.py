@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from metabalance.data.encoders import GRAMS, Dates, Empty, Encoder, Letters, Levels, Number, fit_encoder
 from metabalance.data.errors import DataError
+from metabalance.data.limits import parse_json
 from metabalance.data.tables import to_pandas
 
 __all__ = ["TablePreprocessor"]
@@ -152,7 +153,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
             if hashlib.sha256(data[32:]).digest() != data[:32]:
                 raise ValueError("its checksum does not match")
             arrays = safetensors.numpy.load(data[32:])
-            plan = json.loads(arrays["plan"].tobytes())
+            plan = parse_json(arrays["plan"].tobytes())
             if plan["format"] != FORMAT:
                 raise ValueError(f"its format is {plan['format']!r}")
             if plan["version"] > VERSION:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from metabalance.data.errors import DataError
+from metabalance.data.limits import parse_json
 
 __all__ = ["load_subset", "save_subset"]
 
@@ -90,7 +91,7 @@ def load_subset(path: Any, target: Any, *, rows: Any = None) -> np.ndarray:
     """
     path, target = Path(path), np.asarray(target).reshape(-1)
     try:
-        document = json.loads(path.read_bytes())
+        document = parse_json(path.read_bytes())
         if document["format"] != FORMAT:
             raise ValueError("another format")
         index = np.array(document["index"], dtype=np.int64)

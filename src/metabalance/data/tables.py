@@ -11,7 +11,7 @@ import io
 import lzma
 import re
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from scipy.sparse import issparse
 
 from metabalance.data.arff import parse_arff
 from metabalance.data.errors import DataError
+from metabalance.data.limits import check_npz, check_size, read_file, read_limited
 
 __all__ = ["read_table", "resolve_column", "to_pandas"]
 
@@ -171,8 +172,8 @@ def _format(path: Path) -> tuple[str, str]:
 
 def _bytes(path: Path, compression: str) -> bytes:
     try:
-        data = path.read_bytes()
-        data = _OPEN[compression](data) if compression else data
+        data = read_file(path)
+        data = _OPEN[compression](data, f"the content of {path.name}") if compression else data
     except (OSError, EOFError, lzma.LZMAError, zlib.error, ValueError) as error:
         if isinstance(error, DataError):
             raise
@@ -183,14 +184,14 @@ def _bytes(path: Path, compression: str) -> bytes:
     return data
 
 
-def _unzstd(data: bytes) -> bytes:
+def _unzstd(data: bytes, what: str) -> bytes:
     try:
         import zstandard
     except ImportError:
         raise DataError(".zst files need one more package: pip install 'metabalance[zstd]'") from None
     try:
         with zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True) as stream:
-            content = stream.read()
+            content = read_limited(stream, what)
         # The reader takes a truncated frame for its end; the size that the frame announces, if any, tells.
         announced = zstandard.frame_content_size(data)
     except zstandard.ZstdError as error:
@@ -200,10 +201,10 @@ def _unzstd(data: bytes) -> bytes:
     return content
 
 
-_OPEN: dict[str, Callable[[bytes], bytes]] = {
-    ".gz": gzip.decompress,
-    ".xz": lzma.decompress,
-    ".bz2": bz2.decompress,
+_OPEN: dict[str, Callable[[bytes, str], bytes]] = {
+    ".gz": lambda data, what: read_limited(gzip.GzipFile(fileobj=io.BytesIO(data)), what),
+    ".xz": lambda data, what: read_limited(lzma.open(io.BytesIO(data)), what),  # noqa: SIM115 (of bytes)
+    ".bz2": lambda data, what: read_limited(bz2.BZ2File(io.BytesIO(data)), what),
     ".zst": _unzstd,
 }
 _KINDS = {
@@ -380,9 +381,12 @@ def is_text(dtype: Any) -> bool:
 
 def _read_npz(data: bytes, path: Path) -> pd.DataFrame:
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        check_npz(stream := io.BytesIO(data), path.name, ("X", "y"))
+        with np.load(stream, allow_pickle=False) as file:
             names = list(file.files)
             arrays = {name: file[name] for name in names if name in ("X", "y")}
+    except DataError:
+        raise
     except Exception as error:  # a damaged archive breaks its readers anywhere, in any way
         raise DataError(
             f"{path.name} is damaged, or holds Python objects, which are never loaded ({error}); "
@@ -406,11 +410,15 @@ def _read_arrow(data: bytes, path: Path, kind: str) -> pd.DataFrame:
     buffer = pa.BufferReader(data)
     try:
         if kind == "parquet":
-            table = pyarrow.parquet.read_table(buffer)
+            told = pyarrow.parquet.ParquetFile(buffer)
+            _check_rows(told.metadata.num_rows, told.schema_arrow, path)
+            table = pyarrow.parquet.read_table(pa.BufferReader(data))
         elif data[:6] == b"ARROW1":
-            table = pyarrow.ipc.open_file(buffer).read_all()
+            file = pyarrow.ipc.open_file(buffer)
+            table = _batches((file.get_batch(i) for i in range(file.num_record_batches)), file.schema, path)
         else:
-            table = pyarrow.ipc.open_stream(buffer).read_all()
+            stream = pyarrow.ipc.open_stream(buffer)
+            table = _batches(stream, stream.schema, path)
         table.validate(full=True)
         _refuse_duplicates(list(table.column_names), path.name)
         # Without pandas' notes in the file: the frame is what the columns say.
@@ -419,6 +427,26 @@ def _read_arrow(data: bytes, path: Path, kind: str) -> pd.DataFrame:
         raise
     except Exception as error:  # a damaged file breaks its readers anywhere, in any way
         raise DataError(f"{path.name} is damaged or no {kind} file ({error})") from error
+
+
+def _batches(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path) -> pa.Table:
+    """All batches, as long as they fit; one that a file names many times is counted many times."""
+    kept, rows = [], 0
+    for batch in batches:
+        kept.append(batch)
+        rows += batch.num_rows
+        _check_rows(rows, schema, path)
+    return pa.Table.from_batches(kept, schema)
+
+
+def _check_rows(rows: int, schema: pa.Schema, path: Path) -> None:
+    """A column that is one value over and over takes nothing in the file, but not in memory."""
+    widths = [getattr(field.type, "bit_width", 8) if _fixed(field.type) else 8 for field in schema]
+    check_size(rows * sum(max(width // 8, 1) for width in widths), f"the table in {path.name}")
+
+
+def _fixed(kind: pa.DataType) -> bool:
+    return pa.types.is_primitive(kind) and not pa.types.is_null(kind)
 
 
 def _refuse_headless(names: Sequence[str], path: Path) -> None:

@@ -24,6 +24,7 @@ from safetensors.numpy import load, save
 
 from metabalance import __version__
 from metabalance.data.errors import DataError
+from metabalance.data.limits import check_size, parse_json, read_file
 
 __all__ = ["read_artifact", "write_artifact"]
 
@@ -112,6 +113,7 @@ def read_artifact(
             raise DataError(
                 f"the model folder {folder} lacks the file {missing[0]}; copy the whole folder again"
             )
+        check_size(sum(stated["bytes"] for stated in document["files"].values()), f"the model in {folder}")
         contents = {name: _read_checked(folder / name, document["files"][name]) for name in sorted(names)}
     try:
         tensors = load(contents.pop(WEIGHTS))
@@ -158,7 +160,7 @@ def _document(manifest: Mapping[str, Any], contents: Mapping[str, bytes]) -> byt
     try:
         document = _sealed(body)
         # JSON would quietly turn a tuple into a list, and the key 1 into "1".
-        if json.loads(document)["content"] != body["content"]:
+        if parse_json(document)["content"] != body["content"]:
             raise TypeError("tuples, and keys that are not text, would not come back as they were")
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"the manifest cannot be written as JSON: {error}") from error
@@ -186,7 +188,7 @@ def _refuse_to_replace(target: Path, overwrite: bool) -> None:
 def _is_artifact(folder: Path) -> bool:
     """Whether every entry is one that a manifest of ours names: nothing of the user's may be lost."""
     try:
-        document = json.loads((folder / MANIFEST).read_bytes())
+        document = parse_json((folder / MANIFEST).read_bytes())
         named = {MANIFEST, *document["files"]}
         return document["format"] == FORMAT and {entry.name for entry in folder.iterdir()} <= named
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -237,9 +239,9 @@ def _read_document(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(f"{folder} is not a model folder: it has no {MANIFEST}")
     damaged = f"{path} is damaged or was edited; copy the folder again or fit the model anew"
-    raw = path.read_bytes()
+    raw = read_file(path)
     try:
-        document = json.loads(raw)
+        document = parse_json(raw)
     except (ValueError, RecursionError) as error:
         raise DataError(damaged) from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
@@ -270,12 +272,12 @@ def _intact(document: dict[str, Any], raw: bytes) -> bool:
 def _read_checked(path: Path, stated: Mapping[str, Any]) -> bytes:
     if path.is_symlink() or not path.is_file():
         raise DataError(f"{path} is not a plain file; copy the whole folder again")
-    data = path.read_bytes()
-    if len(data) != stated["bytes"]:
+    size = path.stat().st_size
+    if size != stated["bytes"]:
         raise DataError(
-            f"{path} has {len(data)} bytes, but its manifest says {stated['bytes']}; "
-            "copy the whole folder again"
+            f"{path} has {size} bytes, but its manifest says {stated['bytes']}; copy the whole folder again"
         )
+    data = read_file(path)
     if _sha256(data) != stated["sha256"]:
         raise DataError(f"{path} was changed after it was written; copy the whole folder again")
     return data

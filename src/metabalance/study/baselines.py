@@ -150,10 +150,15 @@ def baseline_options(name: str) -> dict[str, Any]:
 
 
 def _load_tree(name: str, files: dict[str, bytes]) -> Any:
-    if name == "lightgbm":
-        return _extra("lightgbm").Booster(model_str=files["lightgbm.txt"].decode()).predict
-    xgboost = _extra("xgboost")
-    booster = xgboost.Booster(model_file=bytearray(files["xgboost.ubj"]))
+    library = _extra(name)
+    try:
+        if name == "lightgbm":
+            return library.Booster(model_str=files["lightgbm.txt"].decode()).predict
+        booster = library.Booster(model_file=bytearray(files["xgboost.ubj"]))
+    except Exception as error:  # each library has an exception of its own
+        raise DataError(
+            f"the trees of {name} cannot be read ({' '.join(str(error).split())[:100]}); fit the model again"
+        ) from error
     return lambda X: booster.inplace_predict(np.ascontiguousarray(X))
 
 

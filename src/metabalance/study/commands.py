@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
@@ -24,6 +23,7 @@ from metabalance.study.given import (
 )
 from metabalance.study.load import load_data, parse_duration, parse_prior
 from metabalance.study.sources import Source
+from metabalance.study.terminal import Console
 
 SHOWN_CLASSES = 12
 IMAGE_NETWORKS = ("convnet", "resnet32", "wideresnet", "mlp")

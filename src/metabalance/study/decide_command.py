@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
@@ -17,6 +16,7 @@ from metabalance.study.decision_figures import Wish
 from metabalance.study.given import as_data_errors, check_goal
 from metabalance.study.scored import Scored, read_scored
 from metabalance.study.store import write_atomically
+from metabalance.study.terminal import Console
 
 
 def decide_command(

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 
 from metabalance.data.errors import DataError
+from metabalance.study.terminal import Console
 
 RARE_DIGIT, RARE_ROWS, NEW_ROWS = 8, 48, 400
 TAIL_LARGEST, TAIL_RATIO, NEW_IMAGES = 100, 10, 100

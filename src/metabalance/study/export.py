@@ -19,6 +19,7 @@ import numpy as np
 
 from metabalance import __version__
 from metabalance.data.errors import DataError
+from metabalance.data.limits import check_size, parse_json
 from metabalance.data.preprocess import TablePreprocessor
 from metabalance.study.inputs import table_inputs
 from metabalance.study.probes import probe_inputs
@@ -136,14 +137,17 @@ def read_document(path: Path) -> dict[str, Any]:
     path = Path(path)
     try:
         if path.suffix == FORMATS["onnx"]:
-            found = {p.key: p.value for p in _needed("onnx").load(path).metadata_props}
+            found = {
+                p.key: p.value for p in _needed("onnx").load(path, load_external_data=False).metadata_props
+            }
         else:
             import zipfile
 
             with zipfile.ZipFile(path) as archive:
-                names = [name for name in archive.namelist() if name.endswith(f"extra/{NAME}")]
-                found = {NAME: archive.read(names[0]).decode()} if names else {}
-        return json.loads(found[NAME])
+                members = [entry for entry in archive.infolist() if entry.filename.endswith(f"extra/{NAME}")]
+                check_size(sum(entry.file_size for entry in members), f"the description in {path.name}")
+                found = {NAME: archive.read(members[0]).decode()} if members else {}
+        return parse_json(found[NAME])
     except DataError:
         raise
     except Exception as error:  # a damaged file breaks its readers anywhere
@@ -152,11 +156,11 @@ def read_document(path: Path) -> dict[str, Any]:
 
 def export_command(*, model: Path, form: str, out: Path | None, overwrite: bool, pixels: str) -> None:
     """Writes the file and, beside it, its description."""
-    from rich.console import Console
     from rich.markup import escape
 
     from metabalance.study.given import check_goal
     from metabalance.study.store import write_atomically
+    from metabalance.study.terminal import Console
 
     if form == "evidently":
         _export_results(model, out, overwrite)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from metabalance.data.errors import DataError
+from metabalance.data.limits import parse_json
 from metabalance.study.store import write_atomically
 
 __all__ = ["append_entry", "read_entries"]
@@ -23,7 +24,7 @@ def read_entries(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = parse_json(path.read_text(encoding="utf-8"))
     except (ValueError, OSError, RecursionError) as error:
         raise DataError(
             f"{path} cannot be read as a history ({' '.join(str(error).split())[:80]}); it was left as it is, so mend it or "

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from metabalance.data.errors import DataError
+from metabalance.data.limits import parse_json
 
 __all__ = ["evidently_of", "to_evidently"]
 
@@ -75,7 +76,7 @@ def evidently_of(path: Path) -> dict[str, Any]:
 
     if path.is_dir():
         try:
-            return to_evidently(json.loads((path / "advice.json").read_text(encoding="utf-8")))
+            return to_evidently(parse_json((path / "advice.json").read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError) as error:
             if isinstance(error, DataError):
                 raise

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.markup import escape
 
 from metabalance.data.errors import DataError
@@ -27,6 +26,7 @@ from metabalance.study.judging_priors import at_priors, parse_priors
 from metabalance.study.judging_tables import show_judgement
 from metabalance.study.scored import Scored, read_scored
 from metabalance.study.store import write_atomically
+from metabalance.study.terminal import Console
 
 __all__ = ["judge_scored", "rates"]
 

@@ -3,9 +3,10 @@
 import math
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
+
+from metabalance.study.terminal import Console
 
 
 def show_judgement(console: Console, result: dict[str, Any]) -> None:

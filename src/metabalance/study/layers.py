@@ -83,7 +83,9 @@ def rebuild_network(told: Mapping[str, Any], state: Mapping[str, Tensor], num_cl
     Raises:
         ValueError: A layer of an unknown kind, or tensors that do not fit.
     """
-    module = build_network(told["architecture"], told["shape"], num_classes, told["hidden"], told["dropout"])
+    plan = told["architecture"], told["shape"], num_classes, told["hidden"], told["dropout"]
+    _refuse_larger(plan, told["changed"], state)
+    module = build_network(*plan)
     for path, layer in told["changed"].items():
         made = _made(layer, path, state)
         if not path:
@@ -92,6 +94,21 @@ def rebuild_network(told: Mapping[str, Any], state: Mapping[str, Tensor], num_cl
             module.set_submodule(path, made)
     module.load_state_dict(dict(state))
     return module.eval()
+
+
+def _refuse_larger(plan: tuple[Any, ...], changed: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
+    """A description may not make a larger network than its tensors are of; looked at without taking memory."""
+    if "" in changed:
+        return
+    if len(plan[3]) > len(state):
+        raise ValueError(f"{len(plan[3])} hidden layers are told, but there are {len(state)} tensors")
+    with torch.device("meta"):
+        fresh = build_network(*plan)
+    for name, tensor in fresh.state_dict().items():
+        if any(name.startswith(f"{path}.") for path in changed):
+            continue
+        if name not in state or state[name].shape != tensor.shape:
+            raise ValueError(f"the tensor {name!r} should be of shape {tuple(tensor.shape)}")
 
 
 def _compare(fresh: nn.Module, trained: nn.Module, path: str, changed: Description) -> None:

@@ -22,8 +22,9 @@ def methods_command(*, stage: str | None, markdown: bool, as_json: bool) -> None
 
         print(json.dumps([m.as_dict() for m in shown], indent=1))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from metabalance.study.terminal import Console
 
     console = Console()
     wide = console.width >= 120

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from metabalance.data.encoders import as_dates, as_numbers, as_texts
+from metabalance.data.limits import parse_json
 from metabalance.data.preprocess import TablePreprocessor
 
 __all__ = ["Reference", "make_reference", "summarise_column", "summarise_rows"]
@@ -72,7 +73,7 @@ class Reference:
         """The inverse of :meth:`dump`; None for the folder of an earlier release."""
         if FILE not in files:
             return None
-        told = json.loads(files[FILE])
+        told = parse_json(files[FILE])
         target = tensors.get("reference.target")
         return cls(
             told["part"],

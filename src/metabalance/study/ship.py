@@ -12,6 +12,7 @@ from metabalance.adjust.calibrations import read_calibration
 from metabalance.adjust.decision import Decision
 from metabalance.adjust.prior import shift_prior
 from metabalance.data.errors import DataError
+from metabalance.data.limits import parse_json
 from metabalance.data.pixels import ImagePreprocessor
 from metabalance.data.preprocess import TablePreprocessor
 from metabalance.study.artifact import read_artifact, write_artifact
@@ -189,7 +190,7 @@ class TrainedModel:
         """
         manifest, tensors, files = read_artifact(folder)
         try:
-            evidence = json.loads(files.pop(EVIDENCE, b"{}"))
+            evidence = parse_json(files.pop(EVIDENCE, b"{}"))
             classes = tuple(manifest["classes"])
             model = _model(manifest, tensors, files, len(classes))
             return cls(

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from metabalance.data.errors import DataError
+from metabalance.data.limits import check_npz, parse_json
 
 # What runs of earlier releases did not say, since there was no other.
 UNSAID = {"tune": 0}
@@ -101,7 +103,7 @@ class RunStore:
             raise DataError(f"{self.folder} is a file; --out needs a folder")
         if path.exists():
             try:
-                before = json.loads(path.read_text())
+                before = parse_json(path.read_text())
             except (ValueError, OSError) as error:
                 raise DataError(
                     f"{path} cannot be read ({error}); remove the folder or choose another --out"
@@ -146,9 +148,11 @@ class RunStore:
             return None
         try:
             # Opened here, not by numpy, which leaves a damaged file open.
+            with path.open("rb") as raw:
+                check_npz(raw, path.name)
             with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                return json.loads(str(file["record"])) | {"probabilities": file["probabilities"]}
-        except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                return parse_json(str(file["record"])) | {"probabilities": file["probabilities"]}
+        except (ValueError, TypeError, OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(f"{path} cannot be read ({error}); remove it and run again") from error
 
     def all(

@@ -9,6 +9,7 @@ import numpy as np
 from metabalance import __version__
 from metabalance.adjust.decision import Decision
 from metabalance.data.errors import DataError
+from metabalance.data.limits import parse_json, read_file
 from metabalance.judge.intervals import corrected_resampled_interval
 from metabalance.judge.metrics import get_metric
 from metabalance.judge.paired import holm, paired_difference
@@ -438,12 +439,11 @@ def read_results(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: The run has no readable results.
     """
-    import json
 
     try:
-        result = json.loads((folder / "advice.json").read_bytes())
+        result = parse_json(read_file(folder / "advice.json"))
         drawn = folder / "figures.json"
-        figures = json.loads(drawn.read_bytes()) if drawn.exists() else {"recipes": {}}
+        figures = parse_json(read_file(drawn)) if drawn.exists() else {"recipes": {}}
         for recipe in result["recipes"]:
             recipe.update(figures["recipes"].get(recipe["name"], {}))
         if figures.get("samples"):

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
@@ -13,6 +12,7 @@ from metabalance.study.history import append_entry, read_entries
 from metabalance.study.monitor import Monitored, monitor_rows
 from metabalance.study.reference import Reference, make_reference
 from metabalance.study.ship import TrainedModel
+from metabalance.study.terminal import Console
 
 __all__ = ["FINE", "FOUND", "monitor_command"]
 

@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 
 from metabalance.study.audit.result import Audit
 from metabalance.study.audit.run import audit
+from metabalance.study.terminal import Console
 
 COLOURS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 # Left out for a reason that is no news: it depends on what was, or was not, declared.
@@ -37,10 +37,10 @@ def audit_command(
             folds=folds, metric=metric, half_width=half_width, seed=seed, model_rows=model_rows, header=header,
             delimiter=delimiter, image_size=image_size, skip_broken=skip_broken,
         )  # fmt: skip
-    text = json.dumps(report.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     if json_path == "-":
-        print(text)
+        print(json.dumps(report.to_dict(), indent=1, allow_nan=False))  # ASCII: no name steers the terminal
         return report.stands
+    text = json.dumps(report.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     show_audit(console, report)
     if to_file:
         write_atomically(Path(str(json_path)), text.encode("utf-8", "replace"))

@@ -1,17 +1,20 @@
 """``metabalance report``: which of its three pages, and from what."""
 
+import contextlib
 import hashlib
-import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
+from jinja2 import UndefinedError
 from rich.markup import escape
 
 from metabalance.data.errors import DataError
+from metabalance.data.limits import parse_json
 from metabalance.study.given import as_data_errors, check_goal
+from metabalance.study.terminal import Console
 
 __all__ = ["report_command"]
 
@@ -68,7 +71,22 @@ def _run(folder: Path, out: Path) -> None:
     from metabalance.study.report import render_report
     from metabalance.study.summary import read_results
 
-    render_report(read_results(folder), out)
+    results = read_results(folder)
+    with _readable(folder, "metabalance compare"):
+        render_report(results, out)
+
+
+@contextlib.contextmanager
+def _readable(folder: Path, command: str) -> Iterator[None]:
+    """A folder that says other things than its command writes is named, wherever that comes to light."""
+    try:
+        yield
+    except DataError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, UndefinedError) as error:
+        raise DataError(
+            f"{folder} does not hold what {command} writes ({' '.join(str(error).split())[:80]}); run it again"
+        ) from error
 
 
 def _scored(path: Path, target: str, cost: str | None, out: Path, command: str, **columns: Any) -> None:
@@ -100,7 +118,7 @@ def _model(
     from metabalance.study.ship import TrainedModel
 
     model = TrainedModel.load(folder)
-    document = json.loads((folder / "manifest.json").read_bytes())
+    document = parse_json((folder / "manifest.json").read_bytes())
     record, parts = model.record, []
     matrix, name = record.get("cost"), ""
     if data is not None:

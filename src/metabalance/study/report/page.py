@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
+from metabalance.plain import visible
 from metabalance.study.store import write_atomically
 
 __all__ = ["write_page"]
@@ -38,7 +39,8 @@ def write_page(template: str, view: Mapping[str, Any], path: str | os.PathLike[s
         policy=_policy(script),
         contents=Markup(MARK),
     )
-    page = page.replace(MARK, _contents(page), 1)
+    # A label that turns the reading direction could make a verdict read otherwise.
+    page = visible(page.replace(MARK, _contents(page), 1))
     # A lone surrogate in a column name must not cost the reader the report.
     write_atomically(Path(path), page.encode("utf-8", "replace"))
 

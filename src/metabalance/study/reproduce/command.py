@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 
 from metabalance.data.errors import DataError
@@ -13,6 +12,7 @@ from metabalance.study.reproduce.base import Claim, Experiment
 from metabalance.study.reproduce.claims import CLAIMS, EXPERIMENTS
 from metabalance.study.reproduce.experiment import file_of
 from metabalance.study.reproduce.images import is_there
+from metabalance.study.terminal import Console
 from metabalance.study.workers import default_workers
 
 ALL = "all"

@@ -12,6 +12,7 @@ from typing import Any
 
 from metabalance import __version__
 from metabalance.data.errors import DataError
+from metabalance.data.limits import parse_json
 from metabalance.plain import plain
 from metabalance.study.reproduce.base import Experiment
 from metabalance.study.reproduce.run import FORMAT, Progress, result_of, write_result
@@ -105,6 +106,6 @@ def _load(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return json.loads(path.read_text())
+        return parse_json(path.read_text())
     except (ValueError, OSError) as error:
         raise DataError(f"{path} cannot be read ({error}); remove it and run again") from error

@@ -14,6 +14,7 @@ from typing import Any
 
 from metabalance import __version__
 from metabalance.data.errors import DataError
+from metabalance.data.limits import parse_json
 from metabalance.plain import plain
 from metabalance.study.reproduce.base import Claim, Experiment, Fit, Setup, fits_of
 from metabalance.study.reproduce.images import is_there, open_source
@@ -53,7 +54,7 @@ class FitStore:
         if not path.exists():
             return None
         try:
-            return json.loads(path.read_text())["record"]
+            return parse_json(path.read_text())["record"]
         except (ValueError, OSError, KeyError) as error:
             raise DataError(f"{path} cannot be read ({error}); remove it and run again") from error
 

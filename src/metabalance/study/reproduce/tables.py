@@ -1,7 +1,9 @@
 """Small tables for claims about measures: a public file where it is there, else what ships with scikit-learn."""
 
 import csv
+import io
 import lzma
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metabalance.data.errors import DataError
+from metabalance.data.limits import check_npz, read_limited
 
 __all__ = ["open_table"]
 
@@ -42,12 +45,14 @@ def open_table(name: str, file: str | None, folder: Path | None) -> tuple[Array,
     path = folder / file
     try:
         if path.suffix == ".npz":
-            with np.load(path) as stored:
+            with path.open("rb") as raw:
+                check_npz(raw, path.name, ("X", "y"))
+            with np.load(path, allow_pickle=False) as stored:
                 return stored["X"].astype(np.float64), stored["y"].astype(np.int64)
-        opener = lzma.open if path.suffix == ".xz" else open
-        with opener(path, "rt", newline="") as text:
-            rows = [row for row in csv.reader(text) if row]
+        with lzma.open(path) if path.suffix == ".xz" else path.open("rb") as stream:
+            content = read_limited(stream, f"the content of {path.name}").decode()
+        rows = [row for row in csv.reader(io.StringIO(content, newline="")) if row]
         X = np.array([row[:-1] for row in rows], dtype=np.float64)
         return X, np.array([row[-1].strip("'\" ") in ("1", "1.0") for row in rows], dtype=np.int64)
-    except (OSError, ValueError, KeyError, EOFError, lzma.LZMAError) as error:
+    except (OSError, ValueError, KeyError, EOFError, lzma.LZMAError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} cannot be read ({error}); fetch the file again") from error
