@@ -21,7 +21,7 @@ from metabalance.study.given import (
     names_of,
     rule_of,
 )
-from metabalance.study.load import load_data, parse_duration, parse_prior
+from metabalance.study.load import beyond_memory, load_data, parse_duration, parse_prior
 from metabalance.study.sources import Source
 from metabalance.study.workers import default_workers
 
@@ -190,9 +190,16 @@ def predict_command(
     from metabalance.study.ship import TrainedModel
     from metabalance.study.store import write_table
 
+    if out.is_dir() or not out.suffix:
+        _predict_parts(model, data, out, prior, overwrite, prefix)
+        return
     if out.suffix not in (".parquet", ".csv", ".tsv", ".feather"):
-        raise DataError(f"--out {out} must end in .parquet, .csv, .tsv or .feather")
+        raise DataError(
+            f"--out {out} must end in .parquet, .csv, .tsv or .feather, or be a folder for scores in parts"
+        )
     check_goal(out, overwrite)
+    if (size := beyond_memory(data)) is not None:
+        raise DataError(f"{data} {size}; let --out be a folder, and it is scored in parts")
     if out.exists() and data.exists() and out.samefile(data):
         raise DataError(f"--out {out} is the table to be scored; choose another --out")
     trained = TrainedModel.load(model)
@@ -216,6 +223,33 @@ def predict_command(
     positive = trained.classes[trained.positive]
     kind = "images" if trained.image_shape else "rows"
     text = f"{len(scored):,} {kind} scored; {np.mean(decided == positive):.2%} decided {positive!r}.\nScores: {out}"
+    Console().print(escape(text), highlight=False, soft_wrap=True)
+
+
+def _predict_parts(
+    model: Path, data: Path, out: Path, prior: str | None, overwrite: bool, prefix: str
+) -> None:
+    """Scores Parquet into a folder of parts."""
+    import shutil
+
+    from metabalance.study.predict_parts import RECORD, predict_parts
+    from metabalance.study.ship import TrainedModel
+
+    if overwrite and out.is_dir():
+        if any(out.iterdir()) and not (out / RECORD).is_file():
+            raise DataError(f"{out} holds no scores and is not overwritten; choose another --out")
+        shutil.rmtree(out)
+    trained = TrainedModel.load(model)
+    if trained.image_shape is not None:
+        raise DataError(
+            f"scores in parts are of tables, but {model} is a model of images; let --out be a file"
+        )
+    goal = parse_prior(prior, trained.classes, trained.positive)
+    names = [f"{prefix}probability_{c}" for c in trained.classes] + [f"{prefix}decision"]
+    rows, decided, ready = predict_parts(trained, model, data, out, names, goal)
+    share = f"; {decided / rows:.2%} decided {trained.classes[trained.positive]!r}" if rows else ""
+    before = f"{ready} parts were there already.\n" if ready else ""
+    text = f"{before}{rows:,} rows scored{share}.\nScores: {out}"
     Console().print(escape(text), highlight=False, soft_wrap=True)
 
 
