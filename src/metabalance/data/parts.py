@@ -51,6 +51,8 @@ def list_parts(path: Any) -> tuple[Path, list[Path]]:
         base, found = path, [file for file in _walk(path) if _kind(file)]
     elif path.is_file():
         base, found = path.parent, [path]
+    elif not glob.has_magic(str(path)):
+        raise DataError(f"{path} does not exist; check the path")
     else:
         named = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
         found = [f for one in named for f in (_walk(one) if one.is_dir() else [one]) if _kind(f)]
