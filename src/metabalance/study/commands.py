@@ -119,6 +119,7 @@ def fit_command(
     overwrite: bool, missing_columns: str, epochs: int, batch_size: int | None, header: bool, delimiter: str | None,
     keep: str | None, drop: str | None, image_size: str | None = None, module: str | None = None, augment: bool = False,
     skip_broken: bool = False, calibration: str = "bias_corrected", command: str = "", track: str | None = None,
+    stream: bool | None = None,
 ) -> None:  # fmt: skip
     """Trains one recipe on a table or on images and saves the model folder."""
     from metabalance.study.tracking import logged_training, parse_track
@@ -136,25 +137,46 @@ def fit_command(
         parse_candidates(recipe)
         get_calibration(calibration)
     metric = known_metric(metric)
-    table = load_data(
-        data, target, image_size=image_size, skip_broken=skip_broken, header=header, delimiter=delimiter,
-        positive=positive, groups=groups, time=time, keep=names_of(keep), drop=names_of(drop),
-    )  # fmt: skip
-    network = _network(table, epochs, batch_size, module, augment)
+    beyond = beyond_memory(data) if stream is None else None
+    if stream or beyond:
+        if beyond:
+            console.print(escape(f"{data} {beyond}: it is streamed."), highlight=False, soft_wrap=True)
+        table: Any = _open_streamed(
+            data, target, recipe, groups=groups, time=time, positive=positive, keep=names_of(keep), drop=names_of(drop),
+            holdout=holdout, seed=seed, missing_columns=missing_columns,
+        )  # fmt: skip
+        size = batch_size or default_batch_size(table.labelled.parts.rows)
+        network: dict[str, Any] = {"epochs": epochs, "batch_size": size}
+    else:
+        table = load_data(
+            data, target, image_size=image_size, skip_broken=skip_broken, header=header, delimiter=delimiter,
+            positive=positive, groups=groups, time=time, keep=names_of(keep), drop=names_of(drop),
+        )  # fmt: skip
+        network = _network(table, epochs, batch_size, module, augment)
     matrix = cost_matrix(cost, table)
     objective = known_objective(
         objective or ("cost" if matrix is not None else "f1"), len(table.classes), matrix
     )
     goal = parse_prior(prior, table.classes, table.positive)
-    show_table(console, table)
-    from metabalance.study.train import train_table
+    options: dict[str, Any] = {
+        "seed": seed, "metric": metric, "cost": matrix, "objective": objective, "prior": goal, "holdout": holdout,
+        "calibration": calibration, "network": network,
+    }  # fmt: skip
+    with as_data_errors():
+        if stream or beyond:
+            from metabalance.study.train_streamed import train_streamed
 
-    with as_data_errors(), console.status(f"training {escape(recipe)} ..."):
-        training = train_table(
-            table, recipe, seed=seed, metric=metric, cost=matrix, objective=objective, prior=goal, holdout=holdout,
-            calibration=calibration, network=network,
-            missing_columns="impute" if missing_columns == "impute" else "error",
-        )  # fmt: skip
+            show_streamed(console, table)
+            with console.status(f"training {escape(recipe)} ..."):
+                training = train_streamed(table, recipe, **options)
+            table = table.table
+        else:
+            from metabalance.study.train import train_table
+
+            show_table(console, table)
+            options["missing_columns"] = "impute" if missing_columns == "impute" else "error"
+            with console.status(f"training {escape(recipe)} ..."):
+                training = train_table(table, recipe, **options)
     model = training.model
     model.record["command"] = command
     model.save(out, overwrite=overwrite)
@@ -171,6 +193,37 @@ def fit_command(
     if tracker is not None:
         lines.append(f"Tracked by {tracker.log(logged_training(training, table.name, out))}")
     console.print("\n" + escape("\n".join(lines)), highlight=False, soft_wrap=True)
+
+
+def _open_streamed(
+    data: Path, target: str | None, recipe: str, *, groups: str | None, time: str | None, **options: Any
+) -> Any:
+    """Parquet to be streamed; what cannot be done with it is said before it is read."""
+    from metabalance.study.train_streamed import check_streamed, open_streamed
+
+    for option, given in (("groups", groups), ("time", time)):
+        if given:
+            raise DataError(f"--{option} needs all rows in memory at once; leave it out, or give --no-stream")
+    if target is None:
+        raise DataError("missing option '--target': name the column of the classes; --help tells more")
+    for candidate in parse_candidates(recipe):
+        check_streamed(candidate)
+    return open_streamed(data, target, **options)
+
+
+def show_streamed(console: Console, streamed: Any) -> None:
+    """What is streamed, and what the checks found in a sample of it."""
+    counts = streamed.labelled.counts
+    order = np.argsort(-counts, kind="stable")[-SHOWN_CLASSES:]
+    classes = ", ".join(f"{streamed.classes[i]} {counts[i]:,}" for i in order)
+    table = streamed.table
+    what = f"target {table.target_name}: {classes}; positive: {table.classes[table.positive]}"
+    console.print(
+        f"[bold]{escape(table.name)}[/]: " + escape(f"{streamed.described}, {what}"), highlight=False, soft_wrap=True
+    )  # fmt: skip
+    for finding in table.findings:
+        text = f"{finding.message} (in a sample)"
+        console.print(f"[yellow]{finding.code}[/] {escape(text)}", highlight=False, soft_wrap=True)
 
 
 def predict_command(

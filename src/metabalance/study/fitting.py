@@ -14,7 +14,7 @@ from metabalance.adjust.prior import shift_log_prior
 from metabalance.judge.metrics import get_metric
 from metabalance.study.candidates import BASELINES, SETTINGS, Candidate
 
-__all__ = ["Fitted", "Settings", "binary_or_all", "fit_candidate", "rehearse"]
+__all__ = ["Fitted", "Settings", "binary_or_all", "fit_candidate", "rehearse", "train_one"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Fitted:
 
 def fit_candidate(
     candidate: Candidate,
-    train: tuple[np.ndarray, np.ndarray],
+    train: tuple[np.ndarray, np.ndarray] | Any,
     validation: tuple[np.ndarray, np.ndarray],
     num_classes: int,
     seed: int,
@@ -94,7 +94,8 @@ def fit_candidate(
 
     Args:
         candidate: Recipe or baseline.
-        train: ``(X (N, D) or (N, C, H, W), y (N,))``, preprocessed, y as class indices.
+        train: ``(X (N, D) or (N, C, H, W), y (N,))``, preprocessed, y as class indices; or
+            :class:`~metabalance.data.streamed.Rows`.
         validation: Likewise; never the test part.
         num_classes: C.
         seed: Everything random follows from it.
@@ -114,7 +115,7 @@ def fit_candidate(
         notes.append(f"too few validation rows to tune: {grid[0]} was used")
         grid = grid[:1]
     for options in grid:
-        model, said = _train(
+        model, said = train_one(
             candidate.name, options, train, validation if enough else None, num_classes, seed, settings
         )
         scores = log_probabilities(model, X_val)
@@ -128,7 +129,10 @@ def fit_candidate(
             best = (value, options, model, scores)
     assert best is not None
     _, options, model, scores = best
-    source = np.bincount(train[1], minlength=num_classes) / len(train[1])
+    if isinstance(train, tuple):
+        source = np.bincount(train[1], minlength=num_classes) / len(train[1])
+    else:
+        source = train.unit_counts.sum(axis=0) / train.unit_counts.sum()
     weight = None
     if settings.prior is not None:
         goal = np.asarray(settings.prior)
@@ -199,7 +203,7 @@ def rehearse(
         brief = kept | ({"epochs": 1} if "epochs" not in options else {})
         try:
             settings = Settings(network=brief, max_seconds=0.05)
-            models.append(_train(candidate.name, options, (X, y), (X, y), 2, 0, settings)[0])
+            models.append(train_one(candidate.name, options, (X, y), (X, y), 2, 0, settings)[0])
         except Exception as error:  # whatever a library makes of it
             chosen = " with " + ", ".join(f"{k}={v!r}" for k, v in options.items()) if options else ""
             raise ValueError(
@@ -227,17 +231,21 @@ def _target(y: np.ndarray, num_classes: int, positive: int) -> np.ndarray:
     return (y == positive).astype(np.int64) if num_classes == 2 else y
 
 
-def _train(
+def train_one(
     name: str,
     options: dict[str, Any],
-    train: tuple[np.ndarray, np.ndarray],
+    train: tuple[np.ndarray, np.ndarray] | Any,
     validation: tuple[np.ndarray, np.ndarray] | None,
     num_classes: int,
     seed: int,
     settings: Settings,
 ) -> tuple[Any, tuple[str, ...]]:
+    """Trains a recipe or baseline; the model, and what the user should know."""
     if name in BASELINES:
         from metabalance.study.baselines import FITTERS
+
+        if not isinstance(train, tuple):
+            raise ValueError(f"{name} needs all rows in memory at once")
 
         flat = [(X.reshape(len(X), -1), y) for X, y in (train, *([validation] if validation else []))]
         return FITTERS[name](*flat[0], flat[1] if validation else None, seed, **options), ()
@@ -255,7 +263,11 @@ def _train(
         positive=settings.positive,
         random_state=seed,
         **network,
-    ).fit(*train, validation_data=validation)
+    )
+    if isinstance(train, tuple):
+        model.fit(*train, validation_data=validation)
+    else:
+        model.fit_rows(train, num_classes, validation)
     late = ("training was stopped by the time limit",) if model.history_.stopped == "deadline" else ()
     early = (model.history_.note,) if model.history_.note else ()
     return model, (*model.notes_, *early, *late)
