@@ -139,7 +139,7 @@ class StreamedLoader:
         if not self.streamed:
             return -(-int(self.counts.sum()) // size)
         share = self.edges[-1] - (self.edges[-2] if self.groups else 0)
-        return max(1, int(self.streamed / (size * share)))
+        return max(1, int(self.streamed / (size * share) + 1e-9))
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         if not self._resume:
