@@ -50,11 +50,11 @@ def data(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("recipe", ["erm", "metabalance", "balanced_batches"])
+@pytest.mark.parametrize("recipe", ["erm", "metabalance"])
 def test_a_streamed_fit_is_worth_as_much_as_one_in_memory(data, recipe):
     test = made(30_000, seed=1)
     truth = (test.pop("y") == "bad").to_numpy().astype(int)
-    network = {"epochs": 6, "batch_size": 256}
+    network = {"epochs": 4, "batch_size": 256}
     streamed = train_streamed(open_streamed(data, "y"), recipe, network=network).model
     whole = train_table(make_table(made(20_000), "y"), recipe, network=network).model
     values = [average_precision(m.predict_proba(test)[:, m.positive], truth) for m in (streamed, whole)]
@@ -63,7 +63,8 @@ def test_a_streamed_fit_is_worth_as_much_as_one_in_memory(data, recipe):
     assert streamed.predict_proba(test)[:, streamed.positive].mean() == pytest.approx(truth.mean(), rel=0.25)
 
 
-def test_recipes_that_can_be_streamed_are_those_that_are_named():
+def test_recipes_that_can_be_streamed_are_those_that_are_named(monkeypatch):
+    monkeypatch.setattr("metabalance.recipes.base.MIN_STEPS_PER_EPOCH", 2)
     torch.manual_seed(0)
     y = (torch.arange(120) % 4 == 0).long()
     X = torch.randn(120, 3) + y[:, None]
@@ -161,7 +162,7 @@ def test_what_cannot_be_streamed_is_refused_before_any_work(data, tmp_path):
     refused(run("fit", data, *out), "--target")
     refused(run("fit", data, "--target", "z", *out), "'z'")
     refused(run("fit", tmp_path / "no", "--target", "y", *out), "does not exist")
-    with pytest.raises(DataError, match="cannot be trained on streamed rows.*streamed"):
+    with pytest.raises(DataError, match=r"cannot be trained on streamed rows.*streamed"):
         check_streamed(parse_candidates("oversample(ratio=0.5)")[0])
     assert not (tmp_path / "m").exists()
 
