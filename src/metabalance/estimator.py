@@ -28,6 +28,7 @@ from metabalance.adjust.prior import shift_prior
 from metabalance.counts import class_counts, class_weights
 from metabalance.data.arrays import as_tensor, is_mixed, merged, without_zero_weights
 from metabalance.data.augment import default_augment
+from metabalance.data.streamed import Rows
 from metabalance.heads import last_linear
 from metabalance.judge.metrics import get_metric
 from metabalance.networks import Standardize, build_network
@@ -195,12 +196,6 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         """
         started = time.monotonic()
         self._check_parameters()
-        recipe, options = get_recipe(self.recipe), dict(self.recipe_options or {})
-        known = recipe_options(self.recipe)
-        unknown = next((name for name in options if name not in known), None)
-        if unknown is not None:
-            has = ", ".join(known) if known else "none"
-            raise ValueError(f"the recipe {self.recipe!r} has no option {unknown!r}; it has {has}")
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
         X, y = self._validated(X, y)
@@ -247,13 +242,73 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             size = _rows_at_once(rows)
             validation = list(zip(rows.split(size), held_target.long().split(size)))
 
+        return self._fit_task(task, inputs.shape[1:], validation, started, callback)
+
+    def fit_rows(
+        self, rows: Rows, num_classes: int, validation_data: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> "MetaBalanceClassifier":
+        """Trains the network on rows that do not fit into memory; they are ready, float32, and classes are indices.
+
+        Args:
+            rows: See :mod:`metabalance.data.streamed`; ``preprocess`` must be None.
+            num_classes: C; every class must occur.
+            validation_data: ``(X (N, D), y (N,))``, in memory; nothing is held out without it.
+
+        Raises:
+            ValueError: The recipe needs all rows at once, or a class has none.
+
+        >>> from metabalance.data.streamed import ArrayRows
+        >>> X, y = torch.randn(500, 3), torch.arange(500) % 10 // 9
+        >>> model = MetaBalanceClassifier("metabalance", preprocess=None, epochs=1, random_state=0)
+        >>> model.fit_rows(ArrayRows(X, y, kept=100), num_classes=2).predict_proba(X.numpy()).shape
+        (500, 2)
+        """
+        started = time.monotonic()
+        self._check_parameters()
+        if self.preprocess is not None:
+            raise ValueError("streamed rows are ready as they come; set preprocess=None")
+        counts = torch.as_tensor(rows.unit_counts.sum(axis=0), dtype=torch.float64)
+        if len(counts) != num_classes or not bool((counts > 0).all()):
+            raise ValueError(
+                f"every one of {num_classes} classes needs training rows, but there are {counts.tolist()}"
+            )
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        self.classes_ = np.arange(num_classes)
+        self.n_features_in_, self.image_shape_, self.preprocessor_ = rows.num_features, None, None
+        self.class_weight_ = class_weights(counts, self.class_weight, list(self.classes_)).numpy()
+        weights = (
+            None if self.class_weight is None else _average_one(torch.as_tensor(self.class_weight_), counts)
+        )
+        task = Task.of_rows(
+            rows, num_classes, class_weight=weights, batch_size=self.batch_size, seed=seed, epochs=self.epochs
+        )
+        if self.augment:
+            task = replace(task, augment=default_augment(task) if self.augment is True else self.augment)
+        self.source_prior_ = (counts / counts.sum()).numpy()
+        validation = None
+        if validation_data is not None:
+            X, y = (torch.from_numpy(np.asarray(part)) for part in validation_data)
+            validation = list(zip(X.split(_rows_at_once(X)), y.long().split(_rows_at_once(X))))
+        return self._fit_task(task, (rows.num_features,), validation, started)
+
+    def _fit_task(
+        self,
+        task: Task,
+        shape: Sequence[int],
+        validation: Any,
+        started: float,
+        callback: Callable[[dict[str, Any]], None] | None = None,
+    ) -> "MetaBalanceClassifier":
+        """Trains on a task: rows ``(N, *shape)`` in memory, or streamed."""
+        recipe, options, seed = get_recipe(self.recipe), dict(self.recipe_options or {}), task.seed
         # Global random state (initial weights, dropout) is the estimator's own for the time of the fit.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.module_ = self._network(inputs.shape[1:], num_classes).to(inputs.dtype)
+            dtype = torch.float32 if task.rows is not None else task.inputs.dtype
+            self.module_ = self._network(shape, task.num_classes).to(dtype)
             for module in self.module_.modules():
                 if isinstance(module, Standardize):
-                    module.fit(inputs)
+                    module.fit(task.inputs)
             plan = recipe(replace(task, feature_dim=_feature_dim(self.module_)), **options)
             histories = [self._train(plan, validation, started, 0, callback)]
             notes = [*plan.notes]
@@ -407,6 +462,11 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(
                 f"optimizer={self.optimizer!r} is unknown; use one of {', '.join(OPTIMIZERS)} or a callable"
             )
+        options, known = self.recipe_options or {}, recipe_options(self.recipe)
+        unknown = next((name for name in options if name not in known), None)
+        if unknown is not None:
+            has = ", ".join(known) if known else "none"
+            raise ValueError(f"the recipe {self.recipe!r} has no option {unknown!r}; it has {has}")
         if self.schedule not in (None, "cosine"):
             raise ValueError(f"schedule={self.schedule!r} is unknown; use None or 'cosine'")
 

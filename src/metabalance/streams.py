@@ -7,6 +7,7 @@ imbalanced-learn's strategies, once.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from metabalance.counts import class_counts, class_priors
 from metabalance.data.batches import BatchLoader
+from metabalance.data.streamed import Rows, StreamedLoader
 from metabalance.data.transformed import Transformed
 from metabalance.sample import (
     RESAMPLERS,
@@ -26,7 +28,20 @@ from metabalance.sample import (
     resample,
 )
 
-__all__ = ["STREAMS", "Task", "stream"]
+__all__ = ["STREAMS", "Elsewhere", "Task", "stream"]
+
+
+class Elsewhere:
+    """Stands for rows that are not in memory: whatever wants to see them is told so."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise ValueError("all rows are needed in memory at once, and these are streamed")
+
+    def __len__(self) -> int:
+        return self.__getattr__("__len__")
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.__getattr__("__getitem__")
 
 
 @dataclass(frozen=True)
@@ -43,6 +58,7 @@ class Task:
         seed: Everything random follows from it.
         epochs: How long the estimator trains, for parts that follow a schedule.
         feature_dim: D, the width of the network's last ``nn.Linear``; None if it has none.
+        rows: Training rows that do not fit into memory; ``inputs`` and ``target`` are then :class:`Elsewhere`.
         unlabeled: Rows without a label ``(M, ...)``, or None.
         augment: Changes the batches of every stream, ``(inputs, target, generator) -> (inputs, target)``; or None.
     """
@@ -57,16 +73,30 @@ class Task:
     epochs: int = 50
     feature_dim: int | None = None
     unlabeled: Tensor | None = None
+    rows: Rows | None = None
     augment: Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]] | None = None
+
+    @classmethod
+    def of_rows(cls, rows: Rows, num_classes: int, **fields: Any) -> "Task":
+        """The task of rows that are streamed."""
+        away: Any = Elsewhere()
+        return cls(away, away, num_classes, rows=rows, **fields)
+
+    @property
+    def size(self) -> int:
+        """N."""
+        return len(self.target) if self.rows is None else int(self.rows.unit_counts.sum())
 
     @property
     def images(self) -> bool:
         """Whether the inputs are images ``(N, channels, height, width)``, with values from 0 to 1."""
-        return self.inputs.dim() == 4
+        return self.rows is None and self.inputs.dim() == 4
 
     @cached_property
     def counts(self) -> Tensor:
         """Class sizes ``(C,)``, in rows or, with sample weights, in weight."""
+        if self.rows is not None:
+            return torch.as_tensor(self.rows.unit_counts.sum(axis=0), dtype=torch.float64)
         return class_counts(self.target, self.num_classes, self.weight)
 
     @cached_property
@@ -83,6 +113,8 @@ _SAMPLERS: dict[str, Callable[[Tensor, int], IndexSampler]] = {
     "random_under": lambda y, seed: UnderSampler(y, seed=seed),
 }
 _ALIASES = {"simple": "natural", "oversample": "random_over", "undersample": "random_under"}
+# A class's share of a stream goes with this power of its size, where rows are streamed.
+_POWERS = {"natural": 1.0, "class_balanced": 0.0, "square_root": 0.5, "random_over": 0.0, "random_under": 0.0}
 STREAMS = tuple(dict.fromkeys((*_SAMPLERS, *_ALIASES, *RESAMPLERS)))
 
 
@@ -93,7 +125,7 @@ def stream(
     batch_size: int | None = None,
     seed: int | None = None,
     with_index: bool = False,
-) -> tuple[BatchLoader | Transformed, Tensor, tuple[str, ...]]:
+) -> tuple[BatchLoader | StreamedLoader | Transformed, Tensor, tuple[str, ...]]:
     """One stream of batches under a balancing strategy.
 
     Args:
@@ -112,6 +144,8 @@ def stream(
     Raises:
         ValueError: An unknown strategy; sample weights, or an index, with a strategy that makes new rows.
     """
+    if task.rows is not None:
+        return _streamed(task, balancing, batch_size, seed, with_index)
     notes: tuple[str, ...] = ()
     size = task.batch_size if batch_size is None else batch_size
     seed = task.seed if seed is None else seed
@@ -149,6 +183,28 @@ def stream(
         )
     loader = BatchLoader(tensors, size, sampler)
     return loader if task.augment is None else Transformed(loader, task.augment, seed), prior, notes
+
+
+def _streamed(
+    task: Task, balancing: str | IndexSampler, batch_size: int | None, seed: int | None, with_index: bool
+) -> tuple[StreamedLoader | Transformed, Tensor, tuple[str, ...]]:
+    """As :func:`stream`, of rows that are not in memory."""
+    name = _ALIASES.get(balancing, balancing) if isinstance(balancing, str) else None
+    if name not in _POWERS or with_index or task.rows is None:
+        what = "an index of each row" if with_index else repr(balancing) if name else "this sampler"
+        raise ValueError(f"{what} needs all rows in memory at once, and these are streamed")
+    seed = task.seed if seed is None else seed
+    present = task.counts > 0
+    shares = torch.where(present, task.counts.clamp_min(1) ** _POWERS[name], torch.zeros_like(task.counts))
+    loader = StreamedLoader(
+        task.rows,
+        task.batch_size if batch_size is None else batch_size,
+        None if name == "natural" else shares.numpy(),
+        task.class_weight,
+        seed,
+    )
+    prior = class_priors(shares if task.class_weight is None else shares * task.class_weight)
+    return loader if task.augment is None else Transformed(loader, task.augment, seed), prior, ()
 
 
 def _sampled_prior(task: Task, sampler: IndexSampler) -> Tensor:

@@ -150,8 +150,9 @@ def test_a_missing_file_names_its_neighbours(tmp_path):
         read_table(tmp_path / "loan.csv")
     with pytest.raises(DataError, match="nor a folder"):
         read_table(tmp_path / "nowhere" / "loan.csv")
-    with pytest.raises(DataError, match="is a folder"):
-        read_table(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="is a folder without a table"):
+        read_table(tmp_path / "empty")
 
 
 def test_the_wrong_delimiter_names_the_right_one(tmp_path):

@@ -198,6 +198,14 @@ def fit(
     augment: AugmentOption = False,
     skip_broken: SkipBrokenOption = False,
     track: TrackOption = None,
+    stream: Annotated[
+        bool | None,
+        typer.Option(
+            "--stream/--no-stream",
+            help="Parquet that does not fit into memory; by default beyond a quarter of it.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Train one recipe, calibrate it, choose its threshold, and save a model folder that runs no code when loaded."""
     from metabalance.study.commands import fit_command
@@ -208,5 +216,5 @@ def fit(
         missing_columns=missing_columns, epochs=epochs, batch_size=batch_size, header=header, delimiter=delimiter,
         keep=keep, drop=drop, image_size=image_size, module=network, augment=augment, skip_broken=skip_broken,
         calibration=calibration,
-        command=shlex.join(["metabalance", *sys.argv[1:]]), track=track, tune=tune,
+        command=shlex.join(["metabalance", *sys.argv[1:]]), track=track, tune=tune, stream=stream,
     )  # fmt: skip

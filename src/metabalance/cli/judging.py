@@ -80,13 +80,19 @@ def decide(
 def predict(
     model: Annotated[Path, typer.Argument(help="A model folder written by metabalance fit.")],
     data: DataArgument,
-    out: Annotated[Path, typer.Option(help="Scored table: .parquet, .csv, .tsv or .feather.")] = Path(
-        "scored.parquet"
-    ),
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Scored table: .parquet, .csv, .tsv or .feather. Or a folder: Parquet is then scored in parts, and a "
+            "run that was stopped goes on."
+        ),
+    ] = Path("scored.parquet"),
     prior: Annotated[
         str | None, typer.Option(help="Class shares of these data, in place of the model's.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing file or folder of scores.")
+    ] = False,
     header: HeaderOption = True,
     delimiter: DelimiterOption = None,
     prefix: Annotated[
@@ -158,7 +164,10 @@ def judge(
     seed: Annotated[int, typer.Option(help="Of the resamples.", min=0)] = 0,
     stream: Annotated[
         bool,
-        typer.Option("--stream", help="Parquet that does not fit into memory: one pass, without bootstrap."),
+        typer.Option(
+            "--stream",
+            help="Parquet (a file, a folder or a pattern) that does not fit into memory: no bootstrap.",
+        ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing JSON file.")] = False,
     header: HeaderOption = True,

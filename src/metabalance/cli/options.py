@@ -8,8 +8,8 @@ import typer
 DataArgument = Annotated[
     Path,
     typer.Argument(
-        help="A table: CSV, TSV, Parquet, Feather, Arrow, NPZ or ARFF; .gz, .xz, .bz2 and .zst too. Or images: a folder "
-        "with a sub-folder for each class, IDX or NPZ."
+        help="A table: CSV, TSV, Parquet, Feather, Arrow, NPZ or ARFF; .gz, .xz, .bz2 and .zst too; also a folder of "
+        "them, or a pattern in quotes, 'data/*.parquet'. Or images: a folder with a sub-folder for each class, IDX or NPZ."
     ),
 ]
 TargetOption = Annotated[

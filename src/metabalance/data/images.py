@@ -18,6 +18,7 @@ import numpy as np
 
 from metabalance.data.errors import DataError
 from metabalance.data.limits import check_npz, read_file, read_limited
+from metabalance.data.parts import holds_parts
 from metabalance.data.pixels import SHOWN, decode_images, resized, to_pixels
 
 __all__ = ["Images", "holds_images", "read_images"]
@@ -127,11 +128,16 @@ def read_images(
 def holds_images(path: Any) -> bool:
     """Whether a path is meant as images rather than as a table: a folder, an image, IDX, or NPZ with images.
 
+    A folder with tables and no image in it is a table.
+
     >>> holds_images("data.csv")
     False
     """
     path = Path(path)
-    if path.is_dir() or _is_idx(path) or path.suffix.lower() in SUFFIXES:
+    if path.is_dir():
+        images = any(file.suffix.lower() in SUFFIXES for file in _walk(path)) or bool(_idx_in(path))
+        return images or not holds_parts(path)
+    if _is_idx(path) or path.suffix.lower() in SUFFIXES:
         return True
     if path.suffix.lower() != ".npz" or not path.is_file():
         return False

@@ -27,6 +27,7 @@ from scipy.sparse import issparse
 from metabalance.data.arff import parse_arff
 from metabalance.data.errors import DataError
 from metabalance.data.limits import check_npz, check_size, read_file, read_limited
+from metabalance.data.parts import ParquetParts, holds_parts, list_parts
 
 __all__ = ["read_table", "resolve_column", "to_pandas"]
 
@@ -52,8 +53,11 @@ def read_table(path: Any, *, header: bool = True, delimiter: str | None = None) 
     missing values. A column of numbers and words is text, except when at most 5 % of its values are words
     and more than 40 different values occur: then it is a quantity with mistakes in it, and refused.
 
+    A folder of Parquet, Feather or delimited files, or a pattern such as ``data/*.parquet``, is one table; its
+    ``key=value`` folders are columns.
+
     Args:
-        path: The file.
+        path: The file, folder or pattern.
         header: Whether the first line of delimited text holds the names; otherwise they are ``c0, c1, ...``.
         delimiter: One character, ``" "`` meaning any run of blanks; by default found among comma, tab,
             semicolon and pipe.
@@ -72,6 +76,8 @@ def read_table(path: Any, *, header: bool = True, delimiter: str | None = None) 
     [100, 250]
     """
     path = Path(path)
+    if holds_parts(path):
+        return _read_parts(path, header, delimiter)
     kind, compression = _format(path)
     data = _bytes(path, compression)
     if kind == "text":
@@ -85,6 +91,28 @@ def read_table(path: Any, *, header: bool = True, delimiter: str | None = None) 
     if not len(frame):
         raise DataError(f"{path.name} has column names but no rows; a table needs rows")
     return frame
+
+
+def _read_parts(path: Path, header: bool, delimiter: str | None) -> pd.DataFrame:
+    """All files of a folder or pattern as one frame."""
+    _, files = list_parts(path)
+    if files[0].suffix.lower() in (".parquet", ".pq"):
+        parts = ParquetParts(path)
+        if not parts.rows:
+            raise DataError(f"{path} has column names but no rows; a table needs rows")
+        return plain_frame(parts.table())
+    frames = [read_table(file, header=header, delimiter=delimiter) for file in files]
+    first = frames[0]
+    for file, frame in zip(files, frames):
+        odd = set(frame.columns) ^ set(first.columns)
+        other = [c for c in first if c in frame and is_text(frame[c].dtype) != is_text(first[c].dtype)]
+        if odd or other:
+            name = sorted(odd or other)[0]
+            does = "is text in one and not in the other" if not odd else "is in one and not in the other"
+            raise DataError(
+                f"{file.name}: the column {name!r} {does}, compared with {files[0].name}; write all files alike"
+            )
+    return pd.concat([frame[first.columns] for frame in frames], ignore_index=True)
 
 
 def to_pandas(frame: Any) -> pd.DataFrame:
@@ -155,7 +183,9 @@ def _format(path: Path) -> tuple[str, str]:
     compression = suffixes.pop() if suffixes and suffixes[-1] in _OPEN else ""
     kind = _KINDS.get(suffixes[-1] if suffixes else "")
     if path.is_dir():
-        raise DataError(f"{path} is a folder; name the table file in it")
+        raise DataError(
+            f"{path} is a folder without a table in it; name the table file, or a folder of Parquet files"
+        )
     if not path.exists():
         folder = path.parent
         if not folder.is_dir():
@@ -261,7 +291,9 @@ def _read_text(data: bytes, path: Path, header: bool, delimiter: str | None) -> 
         )
     else:
         names = [f"c{i}" for i in range(len(names))]
-    return _settle_text_columns(_frame(table.rename_columns(names)), path, decimal_comma=delimiter == ";")
+    return _settle_text_columns(
+        plain_frame(table.rename_columns(names)), path, decimal_comma=delimiter == ";"
+    )
 
 
 def _sniff(text: str, path: Path) -> str:
@@ -330,7 +362,7 @@ def _parse(data: bytes, delimiter: str, header: bool, path: Path) -> pa.Table:
         raise DataError(f"{path.name} cannot be read as text separated by {delimiter!r}: {error}") from None
 
 
-def _frame(table: pa.Table) -> pd.DataFrame:
+def plain_frame(table: pa.Table) -> pd.DataFrame:
     """Arrow to pandas with plain types: no decimals, dates as datetimes, no nested values."""
     for i, field in enumerate(table.schema):
         if pa.types.is_nested(field.type):
@@ -422,7 +454,7 @@ def _read_arrow(data: bytes, path: Path, kind: str) -> pd.DataFrame:
         table.validate(full=True)
         _refuse_duplicates(list(table.column_names), path.name)
         # Without pandas' notes in the file: the frame is what the columns say.
-        return _frame(table.replace_schema_metadata(None))
+        return plain_frame(table.replace_schema_metadata(None))
     except DataError:
         raise
     except Exception as error:  # a damaged file breaks its readers anywhere, in any way

@@ -53,7 +53,7 @@ def encode_target(target: Any, positive: Any = None) -> Target:
         raise DataError(f"{what} is empty; a table needs rows")
     _refuse_missing(series, what)
     index, levels = pd.factorize(series)
-    labels = [_plain(level) for level in levels]
+    labels = [plain_label(level) for level in levels]
     if any(isinstance(label, str) for label in labels):
         labels = [str(label).strip() for label in labels]
     distinct = sorted(set(labels))
@@ -115,7 +115,7 @@ def _find(classes: Sequence[Any], positive: Any, what: str) -> int:
     raise DataError(f"{positive!r} is not a class of {what}; its classes are {listed}")
 
 
-def _plain(level: Any) -> Any:
+def plain_label(level: Any) -> Any:
     """A label JSON can hold."""
     if isinstance(level, bool | np.bool_):
         return bool(level)

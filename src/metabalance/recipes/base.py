@@ -93,7 +93,7 @@ class Mixed(Transformed):
 
 def steps_per_epoch(task: Task, batch_size: int | None = None) -> int:
     """Batches between two validations: those of one natural pass, the same for every recipe."""
-    return max(MIN_STEPS_PER_EPOCH, -(-len(task.target) // (batch_size or task.batch_size)))
+    return max(MIN_STEPS_PER_EPOCH, -(-task.size // (batch_size or task.batch_size)))
 
 
 def single_phase(

@@ -111,7 +111,11 @@ def arb(task: Task, counts: str = "batch") -> Plan:
         raise ValueError(f"counts={counts!r} is unknown; use 'batch' or 'global'")
     loss = ARBLoss(None if counts == "batch" else task.counts, reduction="none")
     # The counts of a batch are of rows, so the weights of the rows stay in the prior.
-    rows = class_counts(task.target, task.num_classes) if counts == "batch" else task.counts
+    rows = (
+        class_counts(task.target, task.num_classes)
+        if counts == "batch" and task.rows is None
+        else task.counts
+    )
     left = torch.where(rows > 0, task.counts / rows.clamp_min(1e-300), 0.0)
     return single_phase(task, "natural", loss, class_priors(left * class_factor(task)))
 

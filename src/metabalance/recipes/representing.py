@@ -156,7 +156,7 @@ def moco_pretraining(
     Raises:
         ValueError: A share outside (0, 1), or a setting that :class:`~metabalance.represent.MoCoStep` refuses.
     """
-    size = max(1, min(65_536, len(task.target) // 2)) if queue_size is None else queue_size
+    size = max(1, min(65_536, task.size // 2)) if queue_size is None else queue_size
     step = MoCoStep(size, momentum, temperature, seed=task.seed)
     views = TwoViews(task.augment or default_augment(task))
     return _pretraining(task, views, lambda width: Projector(width, (width, dim)), step, base, share)

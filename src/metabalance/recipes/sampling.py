@@ -13,6 +13,7 @@ from metabalance.recipes.base import Mixed, Plan, class_factor, single_phase, st
 from metabalance.sample import (
     RESAMPLERS,
     CutMix,
+    IndexSampler,
     MajorToMinor,
     Mixup,
     OverSampler,
@@ -44,7 +45,10 @@ def oversample(task: Task, ratio: float = 1.0) -> Plan:
         task: The training part.
         ratio: The share of the largest class that every class is brought to; 1 makes all equal.
     """
-    return single_phase(task, OverSampler(task.target, ratio=ratio, seed=task.seed))
+    return single_phase(
+        task,
+        _unless(ratio == 1, "random_over", lambda: OverSampler(task.target, ratio=ratio, seed=task.seed)),
+    )
 
 
 def undersample(task: Task, ratio: float = 1.0) -> Plan:
@@ -54,7 +58,10 @@ def undersample(task: Task, ratio: float = 1.0) -> Plan:
         task: The training part.
         ratio: The smallest class's share of the largest afterwards; 1 makes all equal.
     """
-    return single_phase(task, UnderSampler(task.target, ratio=ratio, seed=task.seed))
+    return single_phase(
+        task,
+        _unless(ratio == 1, "random_under", lambda: UnderSampler(task.target, ratio=ratio, seed=task.seed)),
+    )
 
 
 def balanced_batches(task: Task) -> Plan:
@@ -64,12 +71,14 @@ def balanced_batches(task: Task) -> Plan:
 
 def square_root(task: Task, q: float = 0.5) -> Plan:
     """A class is drawn in proportion to the root of its size, or to another power of it (Kang et al. 2020)."""
-    return single_phase(task, PowerSampler(task.target, q, seed=task.seed))
+    return single_phase(
+        task, _unless(q == 0.5, "square_root", lambda: PowerSampler(task.target, q, seed=task.seed))
+    )
 
 
 def progressive(task: Task) -> Plan:
     """Sampling goes from natural to class-balanced over the training (Kang et al. 2020)."""
-    batches = -(-len(task.target) // task.batch_size)
+    batches = -(-task.size // task.batch_size)
     passes = -(-task.epochs * steps_per_epoch(task) // batches)
     sampler = ProgressiveSampler(task.target, passes, seed=task.seed)
     # Only the last fifth of the epochs can be selected. The prior is that of its middle, the nearest honest one
@@ -92,7 +101,7 @@ def cutmix(task: Task, alpha: float = 1.0, probability: float = 0.5) -> Plan:
 
 def remix(task: Task, alpha: float = 1.0, kappa: float = 3.0, tau: float = 0.5) -> Plan:
     """mixup whose label goes to the rarer class of very unequal ones (Chou et al. 2020)."""
-    counts = class_counts(task.target, task.num_classes)
+    counts = _rows_of_classes(task)
     prior = _remix_prior(task, counts, alpha, kappa, tau)
     return _mixing(task, Remix(counts, alpha, kappa, tau), prior)
 
@@ -125,7 +134,7 @@ def m2m(
     def translating(model: nn.Module) -> Plan:
         transform = MajorToMinor(
             deepcopy(model).eval().requires_grad_(False),
-            class_counts(task.target, task.num_classes),
+            _rows_of_classes(task),
             beta,
             lam,
             gamma,
@@ -142,6 +151,15 @@ def m2m(
     return single_phase(task, share=defer, then=translating)
 
 
+def _unless(usual: bool, name: str, make: Callable[[], IndexSampler]) -> str | IndexSampler:
+    """The stream by its name where the sampler has the usual settings: rows that are streamed know it by name only."""
+    return name if usual else make()
+
+
+def _rows_of_classes(task: Task) -> Tensor:
+    return task.counts if task.rows is not None else class_counts(task.target, task.num_classes)
+
+
 def _mixing(task: Task, transform: Callable, prior: Tensor | None = None) -> Plan:
     loader, natural, notes = stream(task, "natural")
     return Plan(
@@ -154,7 +172,7 @@ def _mixing(task: Task, transform: Callable, prior: Tensor | None = None) -> Pla
 
 def _remix_prior(task: Task, counts: Tensor, alpha: float, kappa: float, tau: float) -> Tensor:
     """The average label ``(C,)``: of a pair, the larger class loses its share whenever that is below tau."""
-    rows, batch = len(task.target), min(task.batch_size, len(task.target))
+    rows, batch = task.size, min(task.batch_size, task.size)
     # The mean of lambda below tau: for Beta(a, a) it is half the distribution function of Beta(a + 1, a).
     lost = 0.5 * float(betainc(alpha + 1, alpha, tau)) if alpha > 0 else 0.0
     # A row's partner is itself once in a batch, and otherwise another row.

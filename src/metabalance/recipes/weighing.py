@@ -166,7 +166,7 @@ def ot_reweighting(
     settings: dict[str, Any] = {"lr": lr, "inner_steps": inner_steps, "init": init}
     settings |= {"cost": cost, "alpha": alpha, "parametrization": parametrization}
     settings |= {"feature_dim": task.feature_dim} | (ot.PUBLISHED if published else {})
-    reweighter = _seeded(task, lambda: OTReweighter(len(task.target), task.counts, **settings))
+    reweighter = _seeded(task, lambda: OTReweighter(task.size, task.counts, **settings))
     balanced, prior = _balanced(judge, 10 * task.num_classes)
     rows, _, _ = stream(task, "natural", batch_size=size, seed=2 * task.seed, with_index=True)
     coefficient = 10.0 if published else 0.0
@@ -227,7 +227,7 @@ def curve_net(
     balanced, _ = _balanced(judge, task.batch_size)
     allocating = 1 - probing
     shares = 0.4 * probing, 0.6 * probing, learning * allocating, (1 - learning) * allocating
-    recorder = LossCurveRecorder(len(task.target), sum(max(1, round(s * task.epochs)) for s in shares[:2]))
+    recorder = LossCurveRecorder(task.size, sum(max(1, round(s * task.epochs)) for s in shares[:2]))
     initial: dict[str, Tensor] = {}
 
     def remember(model: nn.Module) -> None:

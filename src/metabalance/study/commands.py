@@ -21,7 +21,7 @@ from metabalance.study.given import (
     names_of,
     rule_of,
 )
-from metabalance.study.load import load_data, parse_duration, parse_prior
+from metabalance.study.load import beyond_memory, load_data, parse_duration, parse_prior
 from metabalance.study.sources import Source
 from metabalance.study.terminal import Console
 
@@ -128,7 +128,7 @@ def fit_command(
     overwrite: bool, missing_columns: str, epochs: int, batch_size: int | None, header: bool, delimiter: str | None,
     keep: str | None, drop: str | None, image_size: str | None = None, module: str | None = None, augment: bool = False,
     skip_broken: bool = False, calibration: str = "bias_corrected", command: str = "", track: str | None = None,
-    tune: int | None = None,
+    tune: int | None = None, stream: bool | None = None,
 ) -> None:  # fmt: skip
     """Trains one recipe on a table or on images and saves the model folder."""
     from metabalance.study.search import import_optuna, remove
@@ -149,28 +149,51 @@ def fit_command(
     if tune:
         import_optuna()
     metric = known_metric(metric)
-    table = load_data(
-        data, target, image_size=image_size, skip_broken=skip_broken, header=header, delimiter=delimiter,
-        positive=positive, groups=groups, time=time, keep=names_of(keep), drop=names_of(drop),
-    )  # fmt: skip
-    network = _network(table, epochs, batch_size, module, augment)
+    beyond = beyond_memory(data) if stream is None else None
+    if stream or beyond:
+        if beyond:
+            console.print(escape(f"{data} {beyond}: it is streamed."), highlight=False, soft_wrap=True)
+        table: Any = _open_streamed(
+            data, target, recipe, groups=groups, time=time, positive=positive, keep=names_of(keep), drop=names_of(drop),
+            holdout=holdout, seed=seed, missing_columns=missing_columns,
+        )  # fmt: skip
+        size = batch_size or default_batch_size(table.labelled.parts.rows)
+        network: dict[str, Any] = {"epochs": epochs, "batch_size": size}
+    else:
+        table = load_data(
+            data, target, image_size=image_size, skip_broken=skip_broken, header=header, delimiter=delimiter,
+            positive=positive, groups=groups, time=time, keep=names_of(keep), drop=names_of(drop),
+        )  # fmt: skip
+        network = _network(table, epochs, batch_size, module, augment)
     matrix = cost_matrix(cost, table)
     objective = known_objective(
         objective or ("cost" if matrix is not None else "f1"), len(table.classes), matrix
     )
     goal = parse_prior(prior, table.classes, table.positive)
-    show_table(console, table)
-    from metabalance.study.train import train_table
+    options: dict[str, Any] = {
+        "seed": seed, "metric": metric, "cost": matrix, "objective": objective, "prior": goal, "holdout": holdout,
+        "calibration": calibration, "network": network,
+    }  # fmt: skip
+    with as_data_errors():
+        if stream or beyond:
+            from metabalance.study.train_streamed import train_streamed
 
-    searching = out.absolute().with_name(f".{out.name}.tuning.db") if tune else None
+            if tune:
+                raise DataError(
+                    "--tune and --stream do not go together; tune on a sample of the rows, then name the options"
+                )
+            show_streamed(console, table)
+            with console.status(f"training {escape(recipe)} ..."):
+                training = train_streamed(table, recipe, **options)
+            table = table.table
+        else:
+            from metabalance.study.train import train_table
 
-    with as_data_errors(), console.status(f"training {escape(recipe)} ..."):
-        training = train_table(
-            table, recipe, seed=seed, metric=metric, cost=matrix, objective=objective, prior=goal, holdout=holdout,
-            calibration=calibration, network=network,
-            missing_columns="impute" if missing_columns == "impute" else "error",
-            tune=tune or 0, tuning=searching,
-        )  # fmt: skip
+            show_table(console, table)
+            options["missing_columns"] = "impute" if missing_columns == "impute" else "error"
+            searching = out.absolute().with_name(f".{out.name}.tuning.db") if tune else None
+            with console.status(f"training {escape(recipe)} ..."):
+                training = train_table(table, recipe, tune=tune or 0, tuning=searching, **options)
     model = training.model
     model.record["command"] = command
     model.save(out, overwrite=overwrite)
@@ -191,6 +214,37 @@ def fit_command(
     console.print("\n" + escape("\n".join(lines)), highlight=False, soft_wrap=True)
 
 
+def _open_streamed(
+    data: Path, target: str | None, recipe: str, *, groups: str | None, time: str | None, **options: Any
+) -> Any:
+    """Parquet to be streamed; what cannot be done with it is said before it is read."""
+    from metabalance.study.train_streamed import check_streamed, open_streamed
+
+    for option, given in (("groups", groups), ("time", time)):
+        if given:
+            raise DataError(f"--{option} needs all rows in memory at once; leave it out, or give --no-stream")
+    if target is None:
+        raise DataError("missing option '--target': name the column of the classes; --help tells more")
+    for candidate in parse_candidates(recipe):
+        check_streamed(candidate)
+    return open_streamed(data, target, **options)
+
+
+def show_streamed(console: Console, streamed: Any) -> None:
+    """What is streamed, and what the checks found in a sample of it."""
+    counts = streamed.labelled.counts
+    order = np.argsort(-counts, kind="stable")[-SHOWN_CLASSES:]
+    classes = ", ".join(f"{streamed.classes[i]} {counts[i]:,}" for i in order)
+    table = streamed.table
+    what = f"target {table.target_name}: {classes}; positive: {table.classes[table.positive]}"
+    console.print(
+        f"[bold]{escape(table.name)}[/]: " + escape(f"{streamed.described}, {what}"), highlight=False, soft_wrap=True
+    )  # fmt: skip
+    for finding in table.findings:
+        text = f"{finding.message} (in a sample)"
+        console.print(f"[yellow]{finding.code}[/] {escape(text)}", highlight=False, soft_wrap=True)
+
+
 def predict_command(
     *,
     model: Path,
@@ -208,9 +262,16 @@ def predict_command(
     from metabalance.study.ship import TrainedModel
     from metabalance.study.store import write_table
 
+    if out.is_dir() or not out.suffix:
+        _predict_parts(model, data, out, prior, overwrite, prefix)
+        return
     if out.suffix not in (".parquet", ".csv", ".tsv", ".feather"):
-        raise DataError(f"--out {out} must end in .parquet, .csv, .tsv or .feather")
+        raise DataError(
+            f"--out {out} must end in .parquet, .csv, .tsv or .feather, or be a folder for scores in parts"
+        )
     check_goal(out, overwrite)
+    if (size := beyond_memory(data)) is not None:
+        raise DataError(f"{data} {size}; let --out be a folder, and it is scored in parts")
     if out.exists() and data.exists() and out.samefile(data):
         raise DataError(f"--out {out} is the table to be scored; choose another --out")
     trained = TrainedModel.load(model)
@@ -234,6 +295,33 @@ def predict_command(
     positive = trained.classes[trained.positive]
     kind = "images" if trained.image_shape else "rows"
     text = f"{len(scored):,} {kind} scored; {np.mean(decided == positive):.2%} decided {positive!r}.\nScores: {out}"
+    Console().print(escape(text), highlight=False, soft_wrap=True)
+
+
+def _predict_parts(
+    model: Path, data: Path, out: Path, prior: str | None, overwrite: bool, prefix: str
+) -> None:
+    """Scores Parquet into a folder of parts."""
+    import shutil
+
+    from metabalance.study.predict_parts import RECORD, predict_parts
+    from metabalance.study.ship import TrainedModel
+
+    if overwrite and out.is_dir():
+        if any(out.iterdir()) and not (out / RECORD).is_file():
+            raise DataError(f"{out} holds no scores and is not overwritten; choose another --out")
+        shutil.rmtree(out)
+    trained = TrainedModel.load(model)
+    if trained.image_shape is not None:
+        raise DataError(
+            f"scores in parts are of tables, but {model} is a model of images; let --out be a file"
+        )
+    goal = parse_prior(prior, trained.classes, trained.positive)
+    names = [f"{prefix}probability_{c}" for c in trained.classes] + [f"{prefix}decision"]
+    rows, decided, ready = predict_parts(trained, model, data, out, names, goal)
+    share = f"; {decided / rows:.2%} decided {trained.classes[trained.positive]!r}" if rows else ""
+    before = f"{ready} parts were there already.\n" if ready else ""
+    text = f"{before}{rows:,} rows scored{share}.\nScores: {out}"
     Console().print(escape(text), highlight=False, soft_wrap=True)
 
 

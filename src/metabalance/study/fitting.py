@@ -20,7 +20,7 @@ from metabalance.study.candidates import BASELINES, SETTINGS, Candidate
 from metabalance.study.search import Attempt, Watch, search
 from metabalance.study.spaces import search_space
 
-__all__ = ["Fitted", "Settings", "binary_or_all", "fit_candidate", "rehearse"]
+__all__ = ["Fitted", "Settings", "binary_or_all", "fit_candidate", "rehearse", "train_one"]
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Fitted:
 
 def fit_candidate(
     candidate: Candidate,
-    train: tuple[np.ndarray, np.ndarray],
+    train: tuple[np.ndarray, np.ndarray] | Any,
     validation: tuple[np.ndarray, np.ndarray],
     num_classes: int,
     seed: int,
@@ -105,7 +105,8 @@ def fit_candidate(
 
     Args:
         candidate: Recipe or baseline.
-        train: ``(X (N, D) or (N, C, H, W), y (N,))``, preprocessed, y as class indices.
+        train: ``(X (N, D) or (N, C, H, W), y (N,))``, preprocessed, y as class indices; or
+            :class:`~metabalance.data.streamed.Rows`.
         validation: Likewise; never the test part.
         num_classes: C.
         seed: Everything random follows from it.
@@ -127,7 +128,7 @@ def fit_candidate(
                 watch(row["epoch"], sign * row["monitor"])
 
         held = validation if enough else None
-        model, said = _train(
+        model, said = train_one(
             candidate.name, options, train, held, num_classes, seed, settings, watch and callback
         )
         scores = log_probabilities(model, X_val)
@@ -144,6 +145,7 @@ def fit_candidate(
         notes.append(f"too few validation rows to tune: {used} used")
         grid = grid[:1]
     if settings.tune and enough:
+        assert isinstance(train, tuple)
         space = search_space(candidate, settings.network, train[0].shape[1:])
         identity = (
             "" if tuning is None else _identity((candidate.label, space), train, validation, seed, settings)
@@ -159,7 +161,10 @@ def fit_candidate(
             notes += other.notes
             best = other if other.value > best.value else best
     scores = best.scores
-    source = np.bincount(train[1], minlength=num_classes) / len(train[1])
+    if isinstance(train, tuple):
+        source = np.bincount(train[1], minlength=num_classes) / len(train[1])
+    else:
+        source = train.unit_counts.sum(axis=0) / train.unit_counts.sum()
     weight = None
     if settings.prior is not None:
         goal = np.asarray(settings.prior)
@@ -245,7 +250,7 @@ def rehearse(
         brief = kept | ({"epochs": 1} if "epochs" not in options else {})
         try:
             settings = Settings(network=brief, max_seconds=0.05)
-            models.append(_train(candidate.name, options, (X, y), (X, y), 2, 0, settings)[0])
+            models.append(train_one(candidate.name, options, (X, y), (X, y), 2, 0, settings)[0])
         except Exception as error:  # whatever a library makes of it
             chosen = " with " + ", ".join(f"{k}={v!r}" for k, v in options.items()) if options else ""
             raise ValueError(
@@ -273,18 +278,22 @@ def _target(y: np.ndarray, num_classes: int, positive: int) -> np.ndarray:
     return (y == positive).astype(np.int64) if num_classes == 2 else y
 
 
-def _train(
+def train_one(
     name: str,
     options: dict[str, Any],
-    train: tuple[np.ndarray, np.ndarray],
+    train: tuple[np.ndarray, np.ndarray] | Any,
     validation: tuple[np.ndarray, np.ndarray] | None,
     num_classes: int,
     seed: int,
     settings: Settings,
     callback: Callable[[dict[str, Any]], None] | None = None,
 ) -> tuple[Any, tuple[str, ...]]:
+    """Trains a recipe or baseline; the model, and what the user should know."""
     if name in BASELINES:
         from metabalance.study.baselines import FITTERS
+
+        if not isinstance(train, tuple):
+            raise ValueError(f"{name} needs all rows in memory at once")
 
         flat = [(X.reshape(len(X), -1), y) for X, y in (train, *([validation] if validation else []))]
         return FITTERS[name](*flat[0], flat[1] if validation else None, seed, **options), ()
@@ -302,7 +311,11 @@ def _train(
         positive=settings.positive,
         random_state=seed,
         **network,
-    ).fit(*train, validation_data=validation, callback=callback)
+    )
+    if isinstance(train, tuple):
+        model.fit(*train, validation_data=validation, callback=callback)
+    else:
+        model.fit_rows(train, num_classes, validation)
     late = ("training was stopped by the time limit",) if model.history_.stopped == "deadline" else ()
     early = (model.history_.note,) if model.history_.note else ()
     return model, (*model.notes_, *early, *late)

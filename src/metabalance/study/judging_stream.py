@@ -1,4 +1,4 @@
-"""A scored Parquet file of any length judged in one pass over its scores, in bounded memory."""
+"""Scored Parquet of any length judged in one pass over its scores, in bounded memory."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from metabalance.data.errors import DataError
+from metabalance.data.parts import ParquetParts, holds_parts
 from metabalance.judge import ConfusionStream, ScoreStream, get_metric
 from metabalance.study.judging import rates
 from metabalance.study.scored import STEM, Scored, scored_table
@@ -45,12 +46,12 @@ def judge_stream(
     metrics: Sequence[str],
     level: float,
 ) -> dict[str, Any]:
-    """As :func:`~metabalance.study.judging.judge_scored`, of a Parquet file that need not fit into memory.
+    """As :func:`~metabalance.study.judging.judge_scored`, of Parquet that need not fit into memory.
 
     Rates have Wilson's intervals; ranking metrics the ends between which the order within bins puts them.
 
     Args:
-        path: A Parquet file.
+        path: A Parquet file, a folder of them, or a pattern.
         target: Column of the true classes.
         score: See :func:`~metabalance.study.scored.scored_table`.
         positive: The positive class, by default the rarest.
@@ -63,37 +64,28 @@ def judge_stream(
         DataError: No Parquet, columns that are missing or unsound, scores that are no probabilities, or a metric
             that does not follow from histograms.
     """
-    import pyarrow.parquet as pq
-    from pyarrow.lib import ArrowInvalid
-
-    if path.suffix not in (".parquet", ".pq"):
+    if not (holds_parts(path) or path.is_dir() or path.suffix in (".parquet", ".pq")):
         raise DataError(
             f"--stream reads Parquet, but {path} is none; leave --stream out, or convert the file"
         )
-    try:
-        file = pq.ParquetFile(path)
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist; check the path") from None
-    except ArrowInvalid as error:
-        raise DataError(f"{path} cannot be read as Parquet ({error}); check the file") from error
-    with file:
-        names = file.schema_arrow.names
-        if target not in names:
-            raise DataError(f"{path.name} has no column {target!r}; its columns are {', '.join(names[:20])}")
-        decision = "decision" if decision is None and score is None and "decision" in names else decision
-        stem = STEM if score is None else score
-        columns = [n for n in names if n in (target, decision, weight) or n.startswith(stem)]
-        sample, counted = _first_rows(file, columns, target, path.name)
-        options: dict[str, Any] = {"target": target, "score": score, "decision": decision, "weight": weight}
-        first = scored_table(sample, positive=positive, name=path.name, **options)
-        # Each label as it is in the file, and the class that it is.
-        classes = dict(zip(sample[target].tolist(), first.target.tolist()))
-        totals = np.zeros(len(first.classes), dtype=np.int64)
-        for label, count in counted.items():
-            totals[classes[label]] += count
-        tables, scores = ConfusionStream(len(first.classes)), ScoreStream(len(first.classes))
-        for frame in _batches(file, columns):
-            _add(frame, first, classes, options, tables, scores)
+    file = ParquetParts(path)
+    names = file.names
+    if target not in names:
+        raise DataError(f"{path.name} has no column {target!r}; its columns are {', '.join(names[:20])}")
+    decision = "decision" if decision is None and score is None and "decision" in names else decision
+    stem = STEM if score is None else score
+    columns = [n for n in names if n in (target, decision, weight) or n.startswith(stem)]
+    sample, counted = _first_rows(file, columns, target, path.name)
+    options: dict[str, Any] = {"target": target, "score": score, "decision": decision, "weight": weight}
+    first = scored_table(sample, positive=positive, name=path.name, **options)
+    # Each label as it is in the file, and the class that it is.
+    classes = dict(zip(sample[target].tolist(), first.target.tolist()))
+    totals = np.zeros(len(first.classes), dtype=np.int64)
+    for label, count in counted.items():
+        totals[classes[label]] += count
+    tables, scores = ConfusionStream(len(first.classes)), ScoreStream(len(first.classes))
+    for frame in _batches(file, columns):
+        _add(frame, first, classes, options, tables, scores)
     chosen = [get_metric(name) for name in metrics or (TWO if len(first.classes) == 2 else MANY)]
     return {
         "name": path.name,
@@ -144,8 +136,13 @@ def _first_rows(file: Any, columns: list[str], target: str, name: str) -> tuple[
 
 
 def _batches(file: Any, columns: list[str]) -> Iterator[pd.DataFrame]:
-    for batch in file.iter_batches(batch_size=BATCH, columns=columns):
-        yield batch.to_pandas()
+    for block in file.blocks(BATCH, columns=columns):
+        # A target that is a partition has other levels in every file.
+        yield block.unify_dictionaries().to_pandas(strings_to_categorical=False).apply(_plain)
+
+
+def _plain(series: pd.Series) -> pd.Series:
+    return series.astype(series.cat.categories.dtype) if hasattr(series, "cat") else series
 
 
 def _add(

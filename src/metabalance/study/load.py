@@ -11,11 +11,13 @@ from metabalance.data.checks import apply_findings, check_images, check_table
 from metabalance.data.dates import date_format
 from metabalance.data.errors import DataError
 from metabalance.data.images import Images, holds_images, read_images
+from metabalance.data.parts import PARQUET, ParquetParts, holds_parts, list_parts
 from metabalance.data.tables import read_table, resolve_column, to_pandas
 from metabalance.data.target import encode_target
 from metabalance.study.sources import ImageTable, Table
 
 __all__ = [
+    "beyond_memory",
     "load_data",
     "load_images",
     "load_table",
@@ -25,6 +27,36 @@ __all__ = [
     "parse_prior",
     "parse_size",
 ]
+
+
+# A frame, what is made of it and copies on the way: this many times eight bytes for a value.
+COPIES = 4
+MEMORY_SHARE = 0.25
+
+
+def beyond_memory(path: Path) -> str | None:
+    """Why a table should not be read at once: it would take over a quarter of the memory. None if it may.
+
+    Only Parquet tells its size beforehand.
+    """
+    import os
+
+    if not (holds_parts(path) or Path(path).suffix.lower() in PARQUET) or holds_images(path):
+        return None
+    if list_parts(path)[1][0].suffix.lower() not in PARQUET:
+        return None
+    parts = ParquetParts(path)
+    needed = parts.rows * len(parts.names) * 8 * COPIES
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not known on Windows
+        return None
+    if needed <= MEMORY_SHARE * memory:
+        return None
+    return (
+        f"has {parts.rows:,} rows and would take about {needed / 2**30:.1f} GiB, more than a quarter of the "
+        f"{memory / 2**30:.1f} GiB of memory"
+    )
 
 
 def load_data(

@@ -9,6 +9,7 @@ import numpy as np
 from metabalance.judge.intervals import Interval, interval_for
 from metabalance.judge.metrics import get_metric
 from metabalance.plain import plain
+from metabalance.study.candidates import Candidate
 from metabalance.study.estimates import class_estimates, estimates
 from metabalance.study.evidence import evidence, training_record
 from metabalance.study.fitting import Settings, binary_or_all, fit_candidate
@@ -17,7 +18,7 @@ from metabalance.study.ship import TrainedModel, candidate_of
 from metabalance.study.sources import Source
 from metabalance.study.splits import carve_validation
 
-__all__ = ["Training", "train_table"]
+__all__ = ["Fractions", "Training", "finish_training", "train_table"]
 
 VALIDATION_FRACTION = 0.2
 
@@ -87,6 +88,46 @@ def train_table(
     preprocessor = table.preprocessor(missing_columns)
     train = (preprocessor.fit_transform(table.take(fit)), table.target[fit])
     valid = (preprocessor.transform(table.take(validation)), table.target[validation])
+    return finish_training(
+        table, candidate, train, valid, preprocessor, Fractions(len(fit), validation, held), seed=seed, metric=metric,
+        cost=cost, objective=objective, calibration=calibration, prior=prior, holdout=holdout, network=network,
+        tune=tune, tuning=tuning,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fractions:
+    """How rows were split.
+
+    Args:
+        fit: Number of training rows.
+        validation: The table's rows for validation.
+        held: The table's rows kept aside.
+    """
+
+    fit: int
+    validation: np.ndarray
+    held: np.ndarray
+
+
+def finish_training(
+    table: Source, candidate: Candidate, train: Any, valid: tuple[np.ndarray, np.ndarray], preprocessor: Any,
+    split: Fractions, *, seed: int = 0, metric: str = "average_precision", cost: Any = None, objective: str = "f1",
+    calibration: str = "bias_corrected", prior: np.ndarray | None = None, holdout: float = 0.0,
+    network: dict[str, Any] | None = None, tune: int = 0, tuning: Path | None = None,
+) -> Training:  # fmt: skip
+    """Fits the candidate on preprocessed rows, and tells what it is worth.
+
+    Args:
+        table: Has at least the rows for validation and those kept aside.
+        candidate: What to fit.
+        train: See :func:`~metabalance.study.fitting.fit_candidate`.
+        valid: Preprocessed validation rows and their classes.
+        preprocessor: Fitted.
+        split: Which rows are which.
+        seed, metric, cost, objective, calibration, prior, holdout, network, tune, tuning: See :func:`train_table`.
+    """
+    validation, held = split.validation, split.held
     settings = Settings(
         monitor=metric if get_metric(metric, cost=cost).kind == "score" else "average_precision",
         cost=cost,
@@ -102,7 +143,7 @@ def train_table(
     record = {
         "target": table.target_name,
         "data": {"name": table.name, "rows": len(table.target), "fingerprint": table.fingerprint},
-        "split": {"fit": len(fit), "validation": len(validation), "held_out": len(held)},
+        "split": {"fit": split.fit, "validation": len(validation), "held_out": len(held)},
         "seed": seed,
         "objective": objective,
         "prior_given": prior is not None,
