@@ -62,10 +62,10 @@ class AccumulatedStep:
             self.flush(optimizer)
         return loss.detach()
 
-    def flush(self, optimizer: torch.optim.Optimizer) -> None:
-        """Updates with the batches gathered so far, if there are any."""
+    def flush(self, optimizer: torch.optim.Optimizer) -> bool:
+        """Updates with the batches gathered so far; False if there are none."""
         if not self.taken:
-            return
+            return False
         self._restore(optimizer)
         for p in _parameters(optimizer):
             if p.grad is not None:
@@ -73,6 +73,7 @@ class AccumulatedStep:
         optimizer.step()
         self.taken = self.rows = 0
         self.stepped = True
+        return True
 
     def state_dict(self) -> dict[str, Any]:
         """The gradients of the group so far, and how many batches and rows they are of."""

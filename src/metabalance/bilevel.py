@@ -250,6 +250,9 @@ def hypergradient(
     slope = gradient(inner_loss.sum() if stacked else inner_loss, theta, create_graph=order == 2)
     shared = shared and not alone()
     whole = order == 2 and not stacked and not shared and sum(p.numel() for p in theta) <= SMALL
+    moved = slope
+    if shared:
+        moved = average_over_ranks([None if g is None else g.detach() for g in slope], theta)
     if whole:
         # One pass back through the look-ahead and what judges it: a tenth faster where the interpreter is the
         # cost. Larger models take the two stages below, which never hold both graphs at once.
@@ -262,11 +265,6 @@ def hypergradient(
                 )
         grads = gradient(outer_loss, theta)
         outer_loss = outer_loss.detach()
-    moved = slope
-    if shared:
-        moved = average_over_ranks([None if g is None else g.detach() for g in slope], theta)
-    if whole:
-        pass
     elif order == 1 and not stacked:
         # Moving the weights themselves is faster than functional_call, and right also for modules that
         # keep references to their parameters. Order 2 cannot: its inner graph still needs θ.

@@ -100,10 +100,9 @@ class Run:
         if not self.batch:
             raise ValueError("the training loader gives no batch")
         flush = getattr(self.step, "flush", None)
-        if flush is not None:  # a step that gathers batches updates with those it has
-            flush(self.optimizer)
-            if self.scheduler is not None and self.each_step and self.step.stepped:
-                self.scheduler.step()
+        # A step that gathers batches updates with those it has.
+        if flush is not None and flush(self.optimizer) and self.scheduler is not None and self.each_step:
+            self.scheduler.step()
         self.history.seconds += time.monotonic() - clock
         return True
 
