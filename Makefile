@@ -29,8 +29,9 @@ check: $(VENV)/.installed  ## Lint, format and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: $(VENV)/.installed  ## Regenerates the method index from the method table.
+docs: $(VENV)/.installed  ## Regenerates the method index and the table of strategies.
 	$(BIN)/metabalance methods --markdown > docs/methods.md
+	$(BIN)/metabalance methods --strategies --markdown > docs/strategies.md
 
 bench: $(VENV)/.installed  ## Side by side with peers, as ratios; writes docs/results/speed.md.
 	$(BIN)/python benchmarks/run.py

@@ -15,6 +15,7 @@ from metabalance.recipes import RECIPES, base
 from metabalance.recipes.needs import recipe_needs
 from metabalance.strategies import why_not
 
+pytestmark = pytest.mark.slow
 IMAGES_ONLY = {"cutmix", "rotation_pretraining"}
 # What each process draws for itself is switched off, so that the rest can be compared.
 STILL = {
@@ -44,7 +45,9 @@ MORE = {
 }
 NAMES = [name for name in RECIPES if why_not("ddp", recipe_needs(name)) is None]
 CASES = {name: STILL.get(name, {}) for name in NAMES} | MORE
-SHARDED = [name for name in NAMES if why_not("fsdp", recipe_needs(name)) is None and name not in STILL]
+# A division of the network does not depend on the recipe: some of every kind.
+PLAIN = [name for name in NAMES if why_not("fsdp", recipe_needs(name)) is None and name not in STILL]
+SHARDED = [name for name in ("erm", "oversample", "cdb", "ldam_drw", "crt", "tau_norm") if name in PLAIN]
 
 
 def nudged(inputs, target, generator):

@@ -218,7 +218,8 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         if unknown is not None:
             has = ", ".join(known) if known else "none"
             raise ValueError(f"the recipe {self.recipe!r} has no option {unknown!r}; it has {has}")
-        check(self._asked(), recipe_needs(self.recipe, options), f"the recipe {self.recipe!r}")
+        if asked := self._asked():
+            check(asked, recipe_needs(self.recipe, options), f"the recipe {self.recipe!r}")
         if self.devices > 1 and alone():
             return self._launch(X, y, sample_weight, validation_data=validation_data, unlabeled=unlabeled)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
@@ -419,6 +420,11 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         if isinstance(self.optimizer, str) and self.optimizer not in OPTIMIZERS:
             raise ValueError(
                 f"optimizer={self.optimizer!r} is unknown; use one of {', '.join(OPTIMIZERS)} or a callable"
+            )
+        if self.precision is not None and str(self.precision).startswith("16"):
+            # Asked here: on a CPU Fabric would take bfloat16 in its place, with a warning only.
+            raise ValueError(
+                f"precision={self.precision!r} needs its losses scaled, which a step does not do; use 'bf16-mixed'"
             )
         if self.strategy not in ("auto", "ddp", "fsdp"):
             raise ValueError(f"strategy={self.strategy!r} is unknown; use 'auto', 'ddp' or 'fsdp'")

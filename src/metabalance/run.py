@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from metabalance import checkpoint as checkpoints
 from metabalance import ranks as processes
 
+# Fabrics of the processes that were there: making one takes as long as training a small network.
+_JOINED: dict[tuple[Any, ...], Any] = {}
 _ROW = ("epoch", "train_loss", "loss", "monitor")
 
 
@@ -299,7 +301,10 @@ def joined_fabric(accelerator: str = "auto", precision: str | None = None) -> An
     from lightning_fabric import Fabric
     from lightning_fabric.plugins.environments import LightningEnvironment
 
-    world, own = processes.world_size(), processes.rank()
+    key = processes.world_size(), processes.rank(), accelerator, precision
+    if key in _JOINED:
+        return _JOINED[key]
+    world, own = key[:2]
     here = int(os.environ.get("LOCAL_WORLD_SIZE", world))
 
     class Here(LightningEnvironment):
@@ -328,6 +333,7 @@ def joined_fabric(accelerator: str = "auto", precision: str | None = None) -> An
     settings: dict[str, Any] = {"accelerator": accelerator, "devices": here, "num_nodes": world // here}
     fabric = Fabric(**settings, strategy="ddp", precision=precision, plugins=[Here()])  # type: ignore[arg-type]
     fabric.launch()
+    _JOINED[key] = fabric
     return fabric
 
 

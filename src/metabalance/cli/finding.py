@@ -9,10 +9,13 @@ import typer
 
 from metabalance.cli.application import app, guarded
 from metabalance.cli.options import (
+    AccumulateOption,
     AugmentOption,
+    CompileOption,
     CostOption,
     DataArgument,
     DelimiterOption,
+    DevicesOption,
     DropOption,
     GroupsOption,
     HeaderOption,
@@ -21,6 +24,7 @@ from metabalance.cli.options import (
     MetricOption,
     NetworkOption,
     PositiveOption,
+    PrecisionOption,
     SkipBrokenOption,
     TargetOption,
     TimeOption,
@@ -115,6 +119,9 @@ def compare(
     network: NetworkOption = None,
     augment: AugmentOption = False,
     skip_broken: SkipBrokenOption = False,
+    precision: PrecisionOption = None,
+    accumulate: AccumulateOption = 1,
+    compiled: CompileOption = False,
     track: TrackOption = None,
 ) -> None:
     """Which remedy works on these data? Every recipe on the same splits, beside an untouched baseline."""
@@ -125,7 +132,7 @@ def compare(
         groups=groups, time=time, budget=budget, fit_limit=fit_limit, out=out, workers=workers, epochs=epochs,
         batch_size=batch_size, dedupe=dedupe, header=header, delimiter=delimiter, keep=keep, drop=drop,
         command=shlex.join(["metabalance", *sys.argv[1:]]), image_size=image_size, module=network, augment=augment,
-        skip_broken=skip_broken, track=track,
+        skip_broken=skip_broken, track=track, precision=precision, accumulate=accumulate, compiled=compiled,
     )  # fmt: skip
 
 
@@ -181,6 +188,10 @@ def fit(
     network: NetworkOption = None,
     augment: AugmentOption = False,
     skip_broken: SkipBrokenOption = False,
+    precision: PrecisionOption = None,
+    accumulate: AccumulateOption = 1,
+    compiled: CompileOption = False,
+    devices: DevicesOption = 1,
     track: TrackOption = None,
 ) -> None:
     """Train one recipe, calibrate it, choose its threshold, and save a model folder that runs no code when loaded."""
@@ -192,5 +203,6 @@ def fit(
         missing_columns=missing_columns, epochs=epochs, batch_size=batch_size, header=header, delimiter=delimiter,
         keep=keep, drop=drop, image_size=image_size, module=network, augment=augment, skip_broken=skip_broken,
         calibration=calibration,
-        command=shlex.join(["metabalance", *sys.argv[1:]]), track=track,
+        command=shlex.join(["metabalance", *sys.argv[1:]]), track=track, precision=precision, accumulate=accumulate,
+        compiled=compiled, devices=devices,
     )  # fmt: skip
