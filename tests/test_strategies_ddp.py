@@ -29,6 +29,8 @@ DRAWS = {
     "rotation_pretraining": "how often each image is turned",
     "m2m": "which rows are translated, and their start",
 }
+# Resampling leaves an odd number of these rows, of which one waits for the next pass where there are two processes.
+ODD = {"adasyn", "all_knn"}
 MORE = {
     "metabalance: exact, several look-aheads, a leak": {
         "order": 2,
@@ -135,7 +137,7 @@ def test_two_processes_train_what_one_does(ranks, alone, case):
     for key, value in first.items():
         assert torch.equal(value, second[key]), key
         assert torch.isfinite(value).all()
-    if case in DRAWS:
+    if case in DRAWS or case in ODD:
         return
     for key, value in alone(case).items():
         # A network of weights is in single precision.
