@@ -32,8 +32,9 @@ check: $(VENV)/.installed  ## Lint, format and types.
 audit: $(VENV)/.installed  ## Known vulnerabilities of what is pinned; needs the network. --strict: a skipped look-up is no all-clear.
 	$(BIN)/pip-audit --strict --requirement constraints.txt --disable-pip --no-deps
 
-docs: $(VENV)/.installed  ## Regenerates the method index from the method table.
+docs: $(VENV)/.installed  ## Regenerates the method index and the table of strategies.
 	$(BIN)/metabalance methods --markdown > docs/methods.md
+	$(BIN)/metabalance methods --strategies --markdown > docs/strategies.md
 
 bench: $(VENV)/.installed  ## Side by side with peers, as ratios; writes docs/results/speed.md.
 	$(BIN)/python benchmarks/run.py

@@ -17,12 +17,13 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.utils._pytree import tree_map
+
+from metabalance.ranks import alone, average_over_ranks, mean
 
 __all__ = [
     "Functional",
@@ -187,6 +188,7 @@ def hypergradient(
     outer_reduction: str = "mean",
     bn_stats: str = "both",
     stacked: bool = False,
+    shared: bool = False,
 ) -> Hypergradient:
     r"""Gradient of :math:`L_{out}(\theta - \eta\nabla L_{in}(\theta)) + \lambda L_{in}(\theta)`.
 
@@ -207,6 +209,8 @@ def hypergradient(
             ``"outer"`` or ``"frozen"``, neither.
         stacked: Every tensor of the batches has a leading axis of K look-aheads, which run at once under
             :func:`torch.func.vmap`; all results are means over K.
+        shared: The batches are this process's rows of larger ones: the look-ahead is that of all processes'
+            rows, and the mean of the results over the processes is the result of one process.
 
     Raises:
         FloatingPointError: A loss is not finite.
@@ -244,7 +248,11 @@ def hypergradient(
     with batch_norm_statistics(model, bn_stats in ("both", "inner")):
         inner_loss = _loss_at(model, named, theta, objective, inner, stacked)
     slope = gradient(inner_loss.sum() if stacked else inner_loss, theta, create_graph=order == 2)
-    whole = order == 2 and not stacked and sum(p.numel() for p in theta) <= SMALL
+    shared = shared and not alone()
+    whole = order == 2 and not stacked and not shared and sum(p.numel() for p in theta) <= SMALL
+    moved = slope
+    if shared:
+        moved = average_over_ranks([None if g is None else g.detach() for g in slope], theta)
     if whole:
         # One pass back through the look-ahead and what judges it: a tenth faster where the interpreter is the
         # cost. Larger models take the two stages below, which never hold both graphs at once.
@@ -260,13 +268,14 @@ def hypergradient(
     elif order == 1 and not stacked:
         # Moving the weights themselves is faster than functional_call, and right also for modules that
         # keep references to their parameters. Order 2 cannot: its inner graph still needs θ.
-        with looking_ahead(theta, slope, inner_lr):
+        with looking_ahead(theta, moved, inner_lr):
             outer_loss, grads = judged(theta)
     else:
         with torch.no_grad():
-            ahead = add(list(theta), slope, -inner_lr)
+            ahead = add(list(theta), moved, -inner_lr)
         outer_loss, grads = judged([cast(Tensor, p).detach().requires_grad_() for p in ahead])
     if order == 2 and not whole:
+        grads = average_over_ranks(grads, theta) if shared else grads
         grads = add(grads, _curvature(slope, theta, grads), -inner_lr)
     if leak:
         grads = add(grads, [None if g is None else g.detach() for g in slope], leak)
@@ -274,6 +283,8 @@ def hypergradient(
     if stacked:
         grads = [None if g is None else g.mean(0) for g in grads]
         inner_loss, outer_loss = inner_loss.mean(), outer_loss.mean()
+    if shared:  # else a loss that is not finite would stop one process, and the others would wait for it
+        inner_loss, outer_loss = mean(inner_loss), mean(outer_loss)
     if not math.isfinite((inner_loss + outer_loss).item()):
         raise FloatingPointError(
             f"the look-ahead gave an inner loss of {inner_loss.item()} and an outer loss of "
@@ -341,28 +352,6 @@ def why_not_stackable(model: nn.Module) -> str | None:
         if module.training and isinstance(dropout, float) and dropout > 0:
             return f"{label} draws random numbers"
     return None
-
-
-def alone() -> bool:
-    """Whether there is no other process of ``torch.distributed``."""
-    return not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1
-
-
-def average_over_ranks(grads: Gradients, params: Sequence[Tensor]) -> Gradients:
-    """Means over the processes of ``torch.distributed``, in one all-reduce; without it, ``grads`` themselves.
-
-    A parameter that no rank's loss reached keeps None: zeros would let weight decay and momentum move it.
-    """
-    if alone():
-        return grads
-    reached = torch.tensor([float(g is not None) for g in grads], device=params[0].device)
-    parts = [(torch.zeros_like(p) if g is None else g).reshape(-1) for g, p in zip(grads, params)]
-    flat = torch.cat([reached, *parts])  # mixed precisions are promoted, and cast back below
-    dist.all_reduce(flat)
-    flat /= dist.get_world_size()
-    sizes = [len(grads), *(p.numel() for p in params)]
-    seen, *means = flat.split(sizes)
-    return [m.view_as(p).to(p.dtype) if s else None for m, p, s in zip(means, params, seen.tolist())]
 
 
 class Stream:

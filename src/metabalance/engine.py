@@ -5,6 +5,7 @@ validation every part's ``update(**report)`` is called.
 """
 
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import chain
@@ -15,8 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from metabalance import ranks, strategies
+from metabalance.accumulate import AccumulatedStep
 from metabalance.heads import tapped
 from metabalance.run import Bar, History, Run, ready_fabric, to_device
+from metabalance.sharding import gathered, sharded
 
 __all__ = ["History", "Objective", "evaluate", "fit", "plain_step"]
 
@@ -63,8 +67,10 @@ class Objective(nn.Module):
             logits = model(inputs)
         value = self._reduced(self.loss(logits, target), batch)
         hard = target.argmax(1) if target.is_floating_point() else target
+        # Rows are compared with those of all processes, as one process with all of them would.
+        rows, hard = ranks.together(features[-1], hard)
         for penalty, coefficient in zip(self.penalties, self.coefficients):
-            value = value + coefficient * penalty(features[-1], hard)
+            value = value + coefficient * penalty(rows, hard)
         return value
 
     def losses(self, model: Callable[[Any], Tensor], batch: Sequence[Any]) -> Tensor:
@@ -106,6 +112,9 @@ def plain_step(
     loss.backward()
     optimizer.step()
     return loss.detach()
+
+
+plain_step.needs = frozenset()  # type: ignore[attr-defined]  # see metabalance.strategies
 
 
 def evaluate(
@@ -186,6 +195,9 @@ def fit(
     clip_norm: float | None = None,
     fabric: Any = None,
     precision: str | None = None,
+    accumulate: int = 1,
+    compile: bool = False,
+    shard: bool = False,
     checkpoint: str | os.PathLike | None = None,
     checkpoint_every: int | None = None,
     progress: bool = False,
@@ -222,9 +234,14 @@ def fit(
             in training has to have acted.
         clip_norm: Largest gradient norm; longer gradients are scaled down in every ``optimizer.step``.
         fabric: A launched ``lightning_fabric.Fabric``, single device or DDP; by default one on the best
-            device.
+            device, or of the processes of ``torch.distributed`` where they have met already.
         precision: ``None`` or ``"32-true"`` (as the model is) or ``"bf16-mixed"``, when no ``fabric`` is
             given.
+        accumulate: Batches whose gradients make one update, for the plain step: the gradient is that of one batch
+            of all their rows. An epoch's last group may be smaller.
+        compile: Train through ``torch.compile``; the model itself stays as it is.
+        shard: Divide parameters, gradients and the optimizer's state among the processes (FSDP); afterwards the
+            model is whole again in every process. Without ``checkpoint``.
         checkpoint: A file for :mod:`metabalance.checkpoint`, written after each epoch.
         checkpoint_every: Write it after so many steps too.
         progress: Show a bar.
@@ -235,7 +252,8 @@ def fit(
         The record of the run.
 
     Raises:
-        ValueError: An impossible setting, an empty loader, or a checkpoint that is damaged or of another run.
+        ValueError: An impossible setting, a strategy that the step or the objective does not go with (see
+            :mod:`metabalance.strategies`), an empty loader, or a checkpoint that is damaged or of another run.
         FloatingPointError: The training loss is not finite.
 
     >>> from metabalance.data.batches import BatchLoader
@@ -270,15 +288,26 @@ def fit(
     if clip_norm is not None and not clip_norm > 0:
         # torch would scale by a negative number without a word, and climb.
         raise ValueError(f"clip_norm must be above 0, or None for no clipping, but {clip_norm} was given")
+    asked = {"accumulate": accumulate != 1, "compile": compile, "fsdp": shard}
+    strategies.check([name for name, wanted in asked.items() if wanted], strategies.needs_of(step, objective))
+    if accumulate != 1:
+        step = AccumulatedStep(accumulate)
+    if shard and checkpoint is not None:
+        raise ValueError("a sharded fit writes no checkpoint; leave checkpoint or shard (fsdp) out")
     fabric = ready_fabric(fabric, precision)
     fabric.to_device(model)
     if isinstance(objective, nn.Module):
         objective.to(fabric.device)
+        ranks.spread(objective)
+    whole = model
+    if shard:
+        model = sharded(whole, optimizer, fabric.device)
+    wrapped = model if shard else fabric.strategy.setup_module(model)
     run = Run(
         model=model,
         # The strategy's own wrapper (DDP, or none) and one autocast context around the step: Fabric's wrapper
         # converts every tensor of every call, which a small network would feel.
-        wrapped=fabric.strategy.setup_module(model),
+        wrapped=compiled(wrapped, fabric.device) if compile else wrapped,
         loader=loader,
         objective=objective,
         optimizer=optimizer,
@@ -295,9 +324,10 @@ def fit(
     history = run.history
     bar = Bar(epochs) if progress and fabric.is_global_zero else nullcontext()
     watchers = [watcher for watcher in (callback, bar) if callable(watcher)]
-    with bar, _clipping(optimizer, clip_norm):
+    with bar, _averaging(optimizer, model), _clipping(optimizer, clip_norm):
         while run.epoch < epochs and history.stopped != "early" and run.train_epoch():
             report: dict[str, Any] = {"epoch": run.epoch, "train_loss": run.train_loss()}
+            ranks.average_norms(model)
             if validation is None:
                 report["loss"] = report["train_loss"]
             else:
@@ -316,7 +346,43 @@ def fit(
                 watcher(history.epochs[-1])
     if run.best is not None:
         model.load_state_dict(run.best)
+    if shard:
+        gathered(model, whole, optimizer)
     return history
+
+
+def compiled(model: nn.Module, device: torch.device) -> Any:
+    """The model through ``torch.compile``, which on a CPU needs a C++ compiler.
+
+    Raises:
+        ValueError: There is none.
+    """
+    named = [name for name in (os.environ.get("CXX"), "g++", "clang++", "c++", "cl") if name]
+    if device.type == "cpu" and not any(map(shutil.which, named)):
+        raise ValueError(
+            "compile=True needs a C++ compiler, but none was found; install g++ or clang, or leave compile out"
+        )
+    return torch.compile(model)
+
+
+@contextmanager
+def _averaging(optimizer: torch.optim.Optimizer, model: nn.Module) -> Iterator[None]:
+    """Inside the block the objective's own parameters, which DDP does not know, get the processes' mean gradient."""
+    model_has = {id(p) for p in model.parameters()}
+    extra = [p for group in optimizer.param_groups for p in group["params"] if id(p) not in model_has]
+    if ranks.alone() or not extra:
+        yield
+        return
+
+    def before(*_: Any) -> None:
+        for p, grad in zip(extra, ranks.average_over_ranks([p.grad for p in extra], extra)):
+            p.grad = grad
+
+    hook = optimizer.register_step_pre_hook(before)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 @contextmanager

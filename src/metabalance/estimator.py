@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
+from pickle import PickleError
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,11 @@ from metabalance.data.streamed import Rows
 from metabalance.heads import last_linear
 from metabalance.judge.metrics import get_metric
 from metabalance.networks import Standardize, build_network
+from metabalance.ranks import alone, rank
 from metabalance.recipes import Plan, Task, get_recipe, recipe_options
+from metabalance.recipes.needs import recipe_needs
+from metabalance.run import joined_fabric
+from metabalance.strategies import check
 
 __all__ = ["MetaBalanceClassifier"]
 
@@ -58,8 +63,8 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         hidden: Widths of the MLP's hidden layers.
         dropout: Dropout of the MLP.
         epochs: At most this many epochs; an epoch is as many batches as one natural pass holds.
-        batch_size: Rows per batch. A training set that fits into one batch is used whole at every step, and
-            then a sample weight of k equals k copies of the row to the last bit.
+        batch_size: Rows per batch, those of all processes together. A training set that fits into one batch is used
+            whole at every step, and then a sample weight of k equals k copies of the row to the last bit.
         optimizer: ``"adamw"``, ``"sgd"`` (Nesterov momentum 0.9) or a callable
             ``(parameters, lr=, weight_decay=) -> Optimizer``.
         lr: Learning rate.
@@ -81,7 +86,14 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         augment: None or False, True (random crops and mirroring of images, values swapped between the rows of a
             table), or ``(inputs, target, generator) -> (inputs, target)``; changes training batches only.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
+        devices: Processes that train one network, on one GPU or on some of the CPU's cores each. More than one are
+            started here, and gone afterwards; a script then needs ``if __name__ == "__main__"``. Started by others
+            (``torchrun``), they are found where ``torch.distributed`` is initialised.
+        strategy: ``"auto"`` and ``"ddp"``: every process has the whole network and its share of each batch;
+            ``"fsdp"``: the network is divided too, for the recipes that allow it (docs/strategies.md).
         precision: A Fabric precision such as ``"bf16-mixed"``; None keeps the data's.
+        accumulate: Batches whose gradients make one update, as one batch of all their rows would.
+        compile: Train through ``torch.compile``.
         max_seconds: Stops training cleanly after this time.
         checkpoint: A file; training killed at any moment goes on from it.
         random_state: Seed of everything random.
@@ -130,7 +142,11 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         preprocess: Any = "auto",
         augment: Any = None,
         device: str = "auto",
+        devices: int = 1,
+        strategy: str = "auto",
         precision: str | None = None,
+        accumulate: int = 1,
+        compile: bool = False,
         max_seconds: float | None = None,
         checkpoint: str | None = None,
         random_state: int | np.random.RandomState | None = None,
@@ -158,7 +174,11 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         self.preprocess = preprocess
         self.augment = augment
         self.device = device
+        self.devices = devices
+        self.strategy = strategy
         self.precision = precision
+        self.accumulate = accumulate
+        self.compile = compile
         self.max_seconds = max_seconds
         self.checkpoint = checkpoint
         self.random_state = random_state
@@ -196,6 +216,11 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         """
         started = time.monotonic()
         self._check_parameters()
+        if asked := self._asked():
+            needs = recipe_needs(self.recipe, dict(self.recipe_options or {}))
+            check(asked, needs, f"the recipe {self.recipe!r}")
+        if self.devices > 1 and alone():
+            return self._launch(X, y, sample_weight, validation_data=validation_data, unlabeled=unlabeled)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
         X, y = self._validated(X, y)
@@ -267,6 +292,10 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         self._check_parameters()
         if self.preprocess is not None:
             raise ValueError("streamed rows are ready as they come; set preprocess=None")
+        if asked := self._asked():
+            raise ValueError(
+                f"streamed rows are trained by one process in plain steps, but {', '.join(asked)} was asked for"
+            )
         counts = torch.as_tensor(rows.unit_counts.sum(axis=0), dtype=torch.float64)
         if len(counts) != num_classes or not bool((counts > 0).all()):
             raise ValueError(
@@ -355,6 +384,9 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             scheduler = plan.scheduler(optimizer, epochs)
         elif self.schedule == "cosine":
             scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+        if rank():
+            # Weights begin alike everywhere, but what is drawn while training is each process's own.
+            torch.manual_seed(torch.initial_seed() + rank())
         metric = get_metric(self.monitor)
         positive = self._positive()
 
@@ -387,6 +419,9 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             select_from=select_from,
             clip_norm=self.clip_norm,
             fabric=self._fabric(),
+            accumulate=self.accumulate,
+            compile=self.compile,
+            shard=self.strategy == "fsdp",
             checkpoint=self.checkpoint
             if not (self.checkpoint and phase)
             else f"{self.checkpoint}.phase{phase + 1}",
@@ -449,6 +484,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
 
     def _check_parameters(self) -> None:
         positive = {"epochs": Integral, "batch_size": Integral, "lr": Real}
+        positive |= {"devices": Integral, "accumulate": Integral}
         for name, kind in positive.items():
             value = getattr(self, name)
             if not isinstance(value, kind) or isinstance(value, bool) or value <= 0:
@@ -467,6 +503,13 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         if unknown is not None:
             has = ", ".join(known) if known else "none"
             raise ValueError(f"the recipe {self.recipe!r} has no option {unknown!r}; it has {has}")
+        if self.precision is not None and str(self.precision).startswith("16"):
+            # Asked here: on a CPU Fabric would take bfloat16 in its place, with a warning only.
+            raise ValueError(
+                f"precision={self.precision!r} needs its losses scaled, which a step does not do; use 'bf16-mixed'"
+            )
+        if self.strategy not in ("auto", "ddp", "fsdp"):
+            raise ValueError(f"strategy={self.strategy!r} is unknown; use 'auto', 'ddp' or 'fsdp'")
         if self.schedule not in (None, "cosine"):
             raise ValueError(f"schedule={self.schedule!r} is unknown; use None or 'cosine'")
 
@@ -557,7 +600,30 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             return build_network(self.module, shape, num_classes, self.hidden, self.dropout)
         return self.module(int(shape[0]) if len(shape) == 3 else int(np.prod(shape)), num_classes)
 
+    def _asked(self) -> list[str]:
+        """The strategies asked for that not every recipe goes with."""
+        asked = {"ddp": self.devices > 1 or not alone(), "fsdp": self.strategy == "fsdp"}
+        asked |= {"accumulate": self.accumulate > 1, "compile": bool(self.compile)}
+        return [name for name, wanted in asked.items() if wanted]
+
+    def _launch(self, *data: Any, **more: Any) -> "MetaBalanceClassifier":
+        """Fits in as many processes of its own, and takes over what the first of them learned."""
+        from lightning_fabric import Fabric
+
+        fabric = Fabric(accelerator=self.device.split(":")[0], devices=self.devices, strategy="ddp_spawn")  # type: ignore[arg-type]
+        try:
+            learned = fabric.launch(_fit_here, self, data, more)
+        except (AttributeError, PickleError) as error:
+            raise ValueError(
+                f"with devices={self.devices} the settings and the data go to other processes, but something in them "
+                f"cannot be sent there ({error}); use functions and classes of a module, no lambda"
+            ) from error
+        self.__dict__.update(learned)
+        return self
+
     def _fabric(self) -> Any:
+        if not alone():
+            return joined_fabric(self.device.split(":")[0], self.precision)
         if self.device in ("auto", "cpu") and self.precision is None and not torch.cuda.is_available():
             return None
         from lightning_fabric import Fabric
@@ -568,6 +634,12 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self.preprocess is not None
         return tags
+
+
+def _fit_here(fabric: Any, model: MetaBalanceClassifier, data: tuple, more: dict[str, Any]) -> dict[str, Any]:
+    """In a process of its own, beside others: what the fit learned."""
+    torch.set_num_threads(max(1, torch.get_num_threads() // fabric.world_size))
+    return {name: value for name, value in vars(model.fit(*data, **more)).items() if name.endswith("_")}
 
 
 def _kind(image_shape: tuple[int, ...] | None) -> str:

@@ -34,6 +34,7 @@ from metabalance.bilevel import (
     trainable,
 )
 from metabalance.forward_mode import Recording, Replaying
+from metabalance.ranks import mean
 
 __all__ = ["WeightGradient", "alignments", "weight_gradient"]
 
@@ -135,7 +136,7 @@ def weight_gradient(
     with _buffers_kept(model) as buffers:
         there: Any = Functional(model, dict(zip(named, cast(list[Tensor], ahead))) | buffers)
         outer_loss = outer_objective(there, outer)
-    if not math.isfinite((each.detach().sum() + outer_loss.detach()).item()):
+    if not math.isfinite(mean(each.detach().sum() + outer_loss.detach()).item()):  # of all processes, or none
         raise FloatingPointError(
             f"the look-ahead gave losses with the sum {each.sum().item()} and an outer loss of "
             f"{outer_loss.item()}; the weights were left as they were. Check the inputs for NaN, or lower the "

@@ -17,7 +17,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from metabalance import checkpoint as checkpoints
+from metabalance import ranks as processes
 
+# Fabrics of the processes that were there: making one takes as long as training a small network.
+_JOINED: dict[tuple[Any, ...], Any] = {}
 _ROW = ("epoch", "train_loss", "loss", "monitor")
 
 
@@ -80,7 +83,7 @@ class Run:
         for batch in self._batches():
             with self.fabric.autocast():
                 loss = self.step(self.wrapped, batch, self.objective, self.optimizer)
-            if self.scheduler is not None and self.each_step:
+            if self.scheduler is not None and self.each_step and getattr(self.step, "stepped", True):
                 self.scheduler.step()
             rows = len(batch[1])
             self.loss_sum = self.loss_sum + loss.detach() * rows
@@ -98,6 +101,10 @@ class Run:
                 return False
         if not self.batch:
             raise ValueError("the training loader gives no batch")
+        flush = getattr(self.step, "flush", None)
+        # A step that gathers batches updates with those it has.
+        if flush is not None and flush(self.optimizer) and self.scheduler is not None and self.each_step:
+            self.scheduler.step()
         self.history.seconds += time.monotonic() - clock
         return True
 
@@ -183,6 +190,8 @@ class Run:
             "step": self.step.state_dict() if hasattr(self.step, "load_state_dict") else None,
             "loss_sum": self.loss_sum,
             "rows": self.rows,
+            # Running statistics, which are each process's own until the epoch's end.
+            "buffers": {} if self.fabric.world_size == 1 else dict(self.model.named_buffers()),
         }
         ranks: list[Any] = [own]
         if self.fabric.world_size > 1:
@@ -220,6 +229,9 @@ class Run:
                 item.load_state_dict(content["states"][name])
             if own["step"] is not None:
                 self.step.load_state_dict(own["step"])
+            for name, buffer in self.model.named_buffers():
+                if name in own["buffers"]:
+                    buffer.copy_(own["buffers"][name])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise ValueError(
@@ -271,6 +283,8 @@ def ready_fabric(fabric: Any, precision: str | None) -> Any:
             )
         from lightning_fabric import Fabric
 
+        if not processes.alone():
+            return joined_fabric(precision=precision)
         options: dict[str, Any] = {"accelerator": "auto", "devices": 1, "precision": precision}
         return Fabric(**options)
     if precision is not None:
@@ -279,6 +293,47 @@ def ready_fabric(fabric: Any, precision: str | None) -> Any:
         raise ValueError(
             "precision '16-mixed' needs its losses scaled, which a step does not do; use 'bf16-mixed'"
         )
+    return fabric
+
+
+def joined_fabric(accelerator: str = "auto", precision: str | None = None) -> Any:
+    """A Fabric of the processes of ``torch.distributed`` that are there already, whoever started them."""
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments import LightningEnvironment
+
+    key = processes.world_size(), processes.rank(), accelerator, precision
+    if key in _JOINED:
+        return _JOINED[key]
+    world, own = key[:2]
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+
+    class Here(LightningEnvironment):
+        """The group as it is: nothing is started, and every rank is known."""
+
+        creates_processes_externally = True
+
+        def world_size(self) -> int:
+            return world
+
+        def set_world_size(self, size: int) -> None: ...
+
+        def global_rank(self) -> int:
+            return own
+
+        def set_global_rank(self, rank: int) -> None: ...
+
+        def local_rank(self) -> int:
+            return own % here
+
+        def node_rank(self) -> int:
+            return own // here
+
+        def teardown(self) -> None: ...
+
+    settings: dict[str, Any] = {"accelerator": accelerator, "devices": here, "num_nodes": world // here}
+    fabric = Fabric(**settings, strategy="ddp", precision=precision, plugins=[Here()])  # type: ignore[arg-type]
+    fabric.launch()
+    _JOINED[key] = fabric
     return fabric
 
 

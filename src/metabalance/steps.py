@@ -42,6 +42,11 @@ class TransformStep:
     ) -> Tensor:
         return self.step(model, self.transform(model, batch), objective, optimizer)
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """What it asks of the way of training: that of the step around which it stands, and the bare network."""
+        return frozenset({"own_step", "bare", *getattr(self.step, "needs", ("unknown",))})
+
     def state_dict(self) -> dict[str, Any]:
         """The states of the transform and the step, where they have one."""
         return {

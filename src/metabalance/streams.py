@@ -17,6 +17,7 @@ from metabalance.counts import class_counts, class_priors
 from metabalance.data.batches import BatchLoader
 from metabalance.data.streamed import Rows, StreamedLoader
 from metabalance.data.transformed import Transformed
+from metabalance.ranks import alone, share
 from metabalance.sample import (
     RESAMPLERS,
     ClassBalancedSampler,
@@ -54,7 +55,7 @@ class Task:
         num_classes: C, whether or not every class occurs.
         weight: Loss weights ``(N,)`` of average 1, or None.
         class_weight: Weights per class ``(C,)``, or None; multiplied onto ``weight``.
-        batch_size: Rows per batch.
+        batch_size: Rows per batch, those of all processes together.
         seed: Everything random follows from it.
         epochs: How long the estimator trains, for parts that follow a schedule.
         feature_dim: D, the width of the network's last ``nn.Linear``; None if it has none.
@@ -159,10 +160,10 @@ def stream(
     if sampler is not None:
         x, y, weight = task.inputs, task.target, task.weight
         prior = task.prior if balancing == "natural" else _sampled_prior(task, sampler)
-        sampler = None if balancing == "natural" and size >= len(y) else sampler
+        sampler = None if balancing == "natural" and size >= len(y) and alone() else sampler
     elif isinstance(balancing, str) and balancing in RESAMPLERS:
         x, y, weight, notes = _resampled(task, balancing, seed)
-        sampler = None if size >= len(y) else ShuffleSampler(y, seed=seed)
+        sampler = None if size >= len(y) and alone() else ShuffleSampler(y, seed=seed)
         prior = class_priors(class_counts(y, task.num_classes, weight))
     else:
         raise ValueError(f"the stream {balancing!r} is unknown; use one of {', '.join(STREAMS)}")
@@ -181,7 +182,7 @@ def stream(
             torch.ones(len(y), dtype=x.dtype) if weight is None else weight,
             torch.arange(len(y)),
         )
-    loader = BatchLoader(tensors, size, sampler)
+    loader = BatchLoader(tensors, share(size), sampler)
     return loader if task.augment is None else Transformed(loader, task.augment, seed), prior, notes
 
 

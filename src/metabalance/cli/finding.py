@@ -9,10 +9,13 @@ import typer
 
 from metabalance.cli.application import app, guarded
 from metabalance.cli.options import (
+    AccumulateOption,
     AugmentOption,
+    CompileOption,
     CostOption,
     DataArgument,
     DelimiterOption,
+    DevicesOption,
     DropOption,
     GroupsOption,
     HeaderOption,
@@ -21,6 +24,7 @@ from metabalance.cli.options import (
     MetricOption,
     NetworkOption,
     PositiveOption,
+    PrecisionOption,
     SkipBrokenOption,
     TargetOption,
     TimeOption,
@@ -130,6 +134,9 @@ def compare(
     network: NetworkOption = None,
     augment: AugmentOption = False,
     skip_broken: SkipBrokenOption = False,
+    precision: PrecisionOption = None,
+    accumulate: AccumulateOption = 1,
+    compiled: CompileOption = False,
     track: TrackOption = None,
 ) -> None:
     """Which remedy works on these data? Every recipe on the same splits, beside an untouched baseline."""
@@ -141,6 +148,7 @@ def compare(
         batch_size=batch_size, dedupe=dedupe, header=header, delimiter=delimiter, keep=keep, drop=drop,
         command=shlex.join(["metabalance", *sys.argv[1:]]), image_size=image_size, module=network, augment=augment,
         skip_broken=skip_broken, track=track, engine=engine, address=address, gpus_per_fit=gpus_per_fit, tune=tune,
+        precision=precision, accumulate=accumulate, compiled=compiled,
     )  # fmt: skip
 
 
@@ -197,6 +205,10 @@ def fit(
     network: NetworkOption = None,
     augment: AugmentOption = False,
     skip_broken: SkipBrokenOption = False,
+    precision: PrecisionOption = None,
+    accumulate: AccumulateOption = 1,
+    compiled: CompileOption = False,
+    devices: DevicesOption = 1,
     track: TrackOption = None,
     stream: Annotated[
         bool | None,
@@ -217,4 +229,5 @@ def fit(
         keep=keep, drop=drop, image_size=image_size, module=network, augment=augment, skip_broken=skip_broken,
         calibration=calibration,
         command=shlex.join(["metabalance", *sys.argv[1:]]), track=track, tune=tune, stream=stream,
+        precision=precision, accumulate=accumulate, compiled=compiled, devices=devices,
     )  # fmt: skip

@@ -14,11 +14,15 @@ def methods(
     stage: Annotated[str | None, typer.Option(help="Only this stage.")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="As a Markdown table.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    strategies: Annotated[
+        bool,
+        typer.Option("--strategies", help="Which recipe goes with DDP, FSDP, bf16, accumulation, compile."),
+    ] = False,
 ) -> None:
     """Every method: where it acts, who published it, what it works on."""
     from metabalance.study.listing import methods_command
 
-    methods_command(stage=stage, markdown=markdown, as_json=as_json)
+    methods_command(stage=stage, markdown=markdown, as_json=as_json, strategies=strategies)
 
 
 @app.command()

@@ -76,3 +76,15 @@ TuneOption = Annotated[
         min=1, show_default=False,
     ),
 ]  # fmt: skip
+
+PrecisionOption = Annotated[
+    str | None,
+    typer.Option(help="bf16-mixed for half precision in the network's layers.", show_default=False),
+]
+AccumulateOption = Annotated[
+    int, typer.Option(help="Batches whose gradients make one update, for recipes of plain steps.", min=1)
+]
+CompileOption = Annotated[bool, typer.Option("--compile", help="Train networks through torch.compile.")]
+DevicesOption = Annotated[
+    int, typer.Option(help="Processes that train one network together, each on a GPU or on the CPU.", min=1)
+]

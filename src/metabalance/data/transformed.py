@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metabalance.ranks import rank
+
 __all__ = ["Transformed"]
 
 
@@ -14,7 +16,8 @@ class Transformed:
     """Applies ``transform(inputs, target, generator) -> (inputs, target)`` to each batch of a loader.
 
     All randomness comes from a generator made anew for each batch from the seed, the epoch and the batch's
-    number, so a resumed run sees the very same batches. Weights and indices of a batch follow its rows; where
+    number (and the process's, where there are several), so a resumed run sees the very same batches.
+    Weights and indices of a batch follow its rows; where
     a transform stacks several views, they are repeated.
 
     Args:
@@ -57,7 +60,9 @@ class Transformed:
 
     def apply(self, batch: tuple[Tensor, ...], epoch: int, position: int) -> tuple[Tensor, ...]:
         """The batch after the transform."""
-        words = np.random.SeedSequence([self.seed, epoch, position]).generate_state(1, np.uint64)
+        words = np.random.SeedSequence(
+            [self.seed, epoch, position, *([rank()] if rank() else [])]
+        ).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(words[0]) >> 1)
         inputs, target = self.transform(batch[0], batch[1], generator)
         views = len(inputs) // max(len(batch[0]), 1)

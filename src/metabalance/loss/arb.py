@@ -14,6 +14,7 @@ from torch import Tensor
 
 from metabalance.loss.base import ClassificationLoss, check_num_classes
 from metabalance.loss.logit_adjustment import log_prior
+from metabalance.ranks import total
 
 
 class ARBLoss(ClassificationLoss):
@@ -47,6 +48,7 @@ class ARBLoss(ClassificationLoss):
         if clamp is not None and not clamp > 0:
             raise ValueError(f"clamp must be above 0, or None for none, but {clamp} was given")
         self.clamp = clamp
+        self.compares_rows = counts is None
         log_count = None if counts is None else log_prior(counts).to(torch.get_default_dtype())
         self.register_buffer("log_count", log_count)
 
@@ -66,7 +68,7 @@ class ARBLoss(ClassificationLoss):
         if self.clamp is not None:
             z = z.clamp(-self.clamp, self.clamp)
         if self.log_count is None:
-            return z + shares.to(z.dtype).sum(0).log()
+            return z + total(shares.to(z.dtype).sum(0)).log()  # of all processes' batches
         check_num_classes(z, self.log_count)
         return z + self.log_count.to(z.dtype)
 

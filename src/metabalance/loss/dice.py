@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from metabalance.loss.base import ClassificationLoss
+from metabalance.ranks import mean, world_size
 
 LEVELS = ("example", "class")
 
@@ -69,6 +70,7 @@ class DiceLoss(ClassificationLoss):
             )
         self.level, self.square, self.smooth, self.alpha = level, square, smooth, alpha
         self.ohem_ratio = ohem_ratio
+        self.compares_rows = level == "class" or ohem_ratio > 0
         self.classes = None if classes is None else list(classes)
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -149,7 +151,9 @@ def dice_losses(
     tensor([[0.1111]])
     """
     parts = (p * y, p.square() if square else p, y.square() if square else y)
-    both, ours, theirs = (part.sum(0, keepdim=True) for part in parts) if over_batch else parts
+    both, ours, theirs = (
+        (mean(part.sum(0, keepdim=True)) * world_size() for part in parts) if over_batch else parts
+    )
     return 1 - (2 * both + smooth) / (ours + theirs + smooth)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from metabalance.loss.base import ClassificationLoss
 from metabalance.loss.dice import LEVELS, of_classes
+from metabalance.ranks import mean, world_size
 
 
 class TverskyLoss(ClassificationLoss):
@@ -59,6 +60,7 @@ class TverskyLoss(ClassificationLoss):
                 f"{smooth}, {alpha} and {beta} were given"
             )
         self.alpha, self.beta, self.level, self.smooth = alpha, beta, level, smooth
+        self.compares_rows = level == "class"
         self.classes = None if classes is None else list(classes)
 
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -70,6 +72,7 @@ class TverskyLoss(ClassificationLoss):
         p, y = of_classes(z.softmax(1), self.classes), of_classes(shares.to(z.dtype), self.classes)
         hit, alarm, miss = p * y, p * (1 - y), (1 - p) * y
         if self.level == "class":
-            hit, alarm, miss = (part.sum(0, keepdim=True) for part in (hit, alarm, miss))
+            # of all processes' batches
+            hit, alarm, miss = (mean(part.sum(0, keepdim=True)) * world_size() for part in (hit, alarm, miss))
         each = 1 - (hit + self.smooth) / (hit + self.alpha * alarm + self.beta * miss + self.smooth)
         return each.sum(1).expand(len(logits))

@@ -149,6 +149,8 @@ class AdversarialStep:
     True
     """
 
+    needs = frozenset({"own_step", "bare"})
+
     def __init__(self, attack: Callable[..., Tensor], step: Callable[..., Tensor] | None = None) -> None:
         self.attack = attack
         self.step = step

@@ -44,6 +44,8 @@ class AsymmetricSAM:
     tensor([1., 3., 9.])
     """
 
+    needs = frozenset({"own_step", "moves"})
+
     def __init__(self, counts: Any, rho: float = 0.05, mode: str = "reweight_ascent") -> None:
         check_radius(rho=rho)
         if mode not in MODES:

@@ -43,6 +43,8 @@ class SAM:
     tensor([[-0.3000, -0.4000]], requires_grad=True))
     """
 
+    needs = frozenset({"own_step", "moves"})
+
     def __init__(self, rho: float = 0.05, adaptive: bool = False, eta: float = 0.0) -> None:
         check_radius(rho=rho, eta=eta)
         self.rho = rho

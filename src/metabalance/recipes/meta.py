@@ -80,7 +80,7 @@ def metabalance(
         loader=Cycle(outer_loader, steps_per_epoch(task, batch_out)),
         objective=Objective(nn.CrossEntropyLoss(reduction="none")),
         training_prior=prior,
-        step=MetaBalanceStep(inner_loader=inner_loader, order=order, **settings),
+        step=MetaBalanceStep(inner_loader=inner_loader, order=order, shared=True, **settings),
         notes=tuple(dict.fromkeys(inner_notes + outer_notes)),
         **published,
     )

@@ -24,6 +24,7 @@ from metabalance.optimize import (
     DeferredSampler,
     PGDAttack,
 )
+from metabalance.ranks import share
 from metabalance.recipes.base import Plan, class_factor, single_phase, steps_per_epoch
 from metabalance.recipes.costing import cosine_head, smoothed_prior
 from metabalance.represent import SeparationLoss
@@ -76,7 +77,7 @@ def drs(task: Task, start: float = 0.8) -> Plan:
     )
     balanced, prior, _ = stream(task, "class_balanced")
     tensors = (balanced.loader if isinstance(balanced, Transformed) else balanced).tensors
-    own = BatchLoader(tensors, task.batch_size, sampler)
+    own = BatchLoader(tensors, share(task.batch_size), sampler)
     loader = own if task.augment is None else Transformed(own, task.augment, task.seed)
     return Plan(
         loader=Cycle(loader, steps_per_epoch(task)),

@@ -2,8 +2,8 @@
 
 He, Fan, Wu, Xie & Girshick, CVPR 2020, arXiv 1911.05722; version 2 (an MLP head, temperature 0.2): Chen, Fan,
 Girshick & He, 2020, arXiv 2003.04297. Before training under imbalance: Yang & Xu, NeurIPS 2020, arXiv 2006.07529.
-The authors shuffle the keys between processes, against leaks through batch norm; on one device, all that is
-done here, that changes nothing. Their queue takes batches only of a size that divides its own.
+Under DDP the keys of all processes enter the queue. The authors also shuffle the keys between processes, against
+leaks through batch norm, which is not done here. Their queue takes batches only of a size that divides its own.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metabalance.bilevel import unwrap
+from metabalance.ranks import together
 from metabalance.represent.supcon import check_temperature
 
 
@@ -39,6 +40,8 @@ class MoCoStep:
     >>> step(model, (views, torch.zeros(8)), None, torch.optim.SGD(model.parameters(), lr=0.1)).shape
     torch.Size([])
     """
+
+    needs = frozenset({"own_step", "bare"})
 
     def __init__(
         self, queue_size: int = 65_536, momentum: float = 0.999, temperature: float = 0.2, seed: int = 0
@@ -79,7 +82,8 @@ class MoCoStep:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        newest = key[-self.queue_size :].to(queue.dtype)
+        (keys,) = together(key)
+        newest = keys[-self.queue_size :].to(queue.dtype)
         rows = (self.position + torch.arange(len(newest), device=queue.device)) % self.queue_size
         queue[rows] = newest
         self.position = (self.position + len(newest)) % self.queue_size

@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from metabalance.ranks import rank
+
 __all__ = ["MajorToMinor", "generation_probability", "translate", "translation_probability"]
 
 
@@ -92,7 +94,8 @@ class MajorToMinor:
 
     def __call__(self, model: nn.Module, batch: Sequence[Any]) -> tuple[Any, ...]:
         inputs, target = batch[0], batch[1]
-        state = np.random.SeedSequence([self.seed, self.batches]).generate_state(1, np.uint64)[0]
+        words = [self.seed, self.batches, *([rank()] if rank() else [])]
+        state = np.random.SeedSequence(words).generate_state(1, np.uint64)[0]
         random = torch.Generator().manual_seed(int(state) >> 1)
         self.batches += 1
         y = target.cpu()

@@ -1,6 +1,7 @@
 """What the commands do, with the terminal as their only reader."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ def compare_command(
     workers: int | None, epochs: int, batch_size: int | None, dedupe: bool, header: bool, delimiter: str | None,
     keep: str | None, drop: str | None, command: str, image_size: str | None = None, module: str | None = None,
     augment: bool = False, skip_broken: bool = False, track: str | None = None, engine: str = "local",
-    address: str | None = None, gpus_per_fit: float = 0.0, tune: int | None = None,
+    address: str | None = None, gpus_per_fit: float = 0.0, tune: int | None = None, precision: str | None = None,
+    accumulate: int = 1, compiled: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Compares recipes on a table or on images; prints the table and the advice, writes the run folder."""
     from metabalance.study.search import import_optuna
@@ -58,6 +60,7 @@ def compare_command(
         positive=positive, groups=groups, time=time, keep=names_of(keep), drop=names_of(drop),
     )  # fmt: skip
     network = _network(table, epochs, batch_size, module, augment)
+    network |= _way(candidates, precision, accumulate, compiled)
     matrix = cost_matrix(cost, table)
     if metric == "expected_cost" and matrix is None:
         raise DataError("--metric expected_cost needs --cost, for instance --cost fn=50,fp=1")
@@ -128,7 +131,8 @@ def fit_command(
     overwrite: bool, missing_columns: str, epochs: int, batch_size: int | None, header: bool, delimiter: str | None,
     keep: str | None, drop: str | None, image_size: str | None = None, module: str | None = None, augment: bool = False,
     skip_broken: bool = False, calibration: str = "bias_corrected", command: str = "", track: str | None = None,
-    tune: int | None = None, stream: bool | None = None,
+    tune: int | None = None, stream: bool | None = None, precision: str | None = None, accumulate: int = 1,
+    compiled: bool = False, devices: int = 1,
 ) -> None:  # fmt: skip
     """Trains one recipe on a table or on images and saves the model folder."""
     from metabalance.study.search import import_optuna, remove
@@ -144,13 +148,22 @@ def fit_command(
     from metabalance.adjust import get_calibration
 
     with as_data_errors():
-        parse_candidates(recipe)
+        candidates = parse_candidates(recipe)
         get_calibration(calibration)
     if tune:
         import_optuna()
     metric = known_metric(metric)
+    way = _way(candidates, precision, accumulate, compiled, devices)
     beyond = beyond_memory(data) if stream is None else None
     if stream or beyond:
+        if tune:
+            raise DataError(
+                "--tune and --stream do not go together; tune on a sample of the rows, then name the options"
+            )
+        if way:
+            raise DataError(
+                "--stream does not go together with --precision, --accumulate, --compile and --devices; leave them out"
+            )
         if beyond:
             console.print(escape(f"{data} {beyond}: it is streamed."), highlight=False, soft_wrap=True)
         table: Any = _open_streamed(
@@ -164,7 +177,7 @@ def fit_command(
             data, target, image_size=image_size, skip_broken=skip_broken, header=header, delimiter=delimiter,
             positive=positive, groups=groups, time=time, keep=names_of(keep), drop=names_of(drop),
         )  # fmt: skip
-        network = _network(table, epochs, batch_size, module, augment)
+        network = _network(table, epochs, batch_size, module, augment) | way
     matrix = cost_matrix(cost, table)
     objective = known_objective(
         objective or ("cost" if matrix is not None else "f1"), len(table.classes), matrix
@@ -458,6 +471,24 @@ def _network(
     return network | {
         "batch_size": batch_size or IMAGE_BATCH, "module": module or IMAGE_NETWORKS[0], "augment": augment,
     }  # fmt: skip
+
+
+def _way(
+    candidates: Iterable[Any], precision: str | None, accumulate: int, compiled: bool, devices: int = 1
+) -> dict[str, Any]:
+    """How the networks are trained, as far as it is not the usual way; what does not go together is refused."""
+    usual = {"precision": None, "accumulate": 1, "compile": False, "devices": 1}
+    asked = {"precision": precision, "accumulate": accumulate, "compile": compiled, "devices": devices}
+    way = {name: value for name, value in asked.items() if value != usual[name]}
+    if not way:
+        return way
+    from metabalance.study.strategies_table import refuse_unfit
+
+    if precision not in (None, "32-true", "bf16-mixed"):
+        raise DataError(f"--precision {precision!r} is not supported; use bf16-mixed or 32-true")
+    with as_data_errors():
+        refuse_unfit(candidates, way)
+    return way
 
 
 def default_batch_size(rows: int) -> int:

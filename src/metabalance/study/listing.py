@@ -3,12 +3,15 @@
 from metabalance.methods import METHODS, STAGES, UnknownName, as_markdown, nearest
 
 
-def methods_command(*, stage: str | None, markdown: bool, as_json: bool) -> None:
+def methods_command(*, stage: str | None, markdown: bool, as_json: bool, strategies: bool = False) -> None:
     """Prints the method table.
 
     Raises:
         UnknownName: No such stage.
     """
+    if strategies:
+        _show_strategies(markdown)
+        return
     stages = list(STAGES)
     if stage is not None and stage not in stages:
         near = nearest(stage, stages)
@@ -36,3 +39,20 @@ def methods_command(*, stage: str | None, markdown: bool, as_json: bool) -> None
             m.name, m.stage, m.papers[0].short, m.arxiv or "", m.modality, *([m.what] if wide else [])
         )
     console.print(table)
+
+
+def _show_strategies(markdown: bool) -> None:
+    from metabalance.study.strategies_table import HEADS, strategies_markdown, strategy_rows
+
+    if markdown:
+        print(strategies_markdown())
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("recipe", *HEADS.values()):
+        table.add_column(column)
+    for name, why in strategy_rows():
+        table.add_row(name, *("yes" if reason is None else "no" for reason in why.values()))
+    Console().print(table)

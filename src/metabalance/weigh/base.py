@@ -16,6 +16,8 @@ class MetaStep:
         inner_lr: Step size of the look-ahead; None is the optimizer's current learning rate.
     """
 
+    needs = frozenset({"own_step", "bare"})
+
     def __init__(self, meta_loader: Any, inner_lr: float | None = None) -> None:
         if inner_lr is not None and not 0 < inner_lr < float("inf"):
             raise ValueError(f"inner_lr must be finite and above 0, or None, but {inner_lr} was given")

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from metabalance.bilevel import unwrap
 from metabalance.example_gradients import weight_gradient
+from metabalance.ranks import together
 from metabalance.weigh.base import batch_weights, example_losses, meta_objective, update
 from metabalance.weigh.learned import LearnedWeights, normalized
 
@@ -122,7 +123,8 @@ class CurveWeigher(nn.Module):
         if index is None:
             raise ValueError("curves belong to rows: batches must be (inputs, target, weight, index)")
         weights = self.net(self.curves[index], target)
-        self.last[index] = weights.detach()
+        rows, latest = together(index, weights.detach())
+        self.last[rows] = latest
         return weights.to(losses.dtype)
 
 
@@ -138,6 +140,8 @@ class CurveNetStep(LearnedWeights):
             cheaper (the paper's skip-layer meta optimisation): the lowest layers first.
         settings: Those of :class:`LearnedWeights`.
     """
+
+    needs = frozenset({"own_step", "bare", "rows"})
 
     weigher: CurveWeigher
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from metabalance.bilevel import average_over_ranks, gradient, unwrap
 from metabalance.example_gradients import weight_gradient
+from metabalance.ranks import mean, spread
 from metabalance.weigh.base import MetaStep, batch_weights, example_losses, meta_objective, update
 
 __all__ = ["NORMALIZE", "LearnedWeights", "normalized"]
@@ -29,7 +30,9 @@ def normalized(weights: Tensor, normalize: str = "none") -> Tensor:
     r"""Coefficients ``(B,)`` of the losses in a batch's sum, from weights ``(B,)``.
 
     ``"none"`` divides by B, ``"sum"`` by :math:`\sum_j v_j`, and ``"detached_sum"`` by the same number taken
-    as a constant: the same value, another gradient. Weights that are all zero stay so.
+    as a constant: the same value, another gradient. Weights that are all zero stay so. Under
+    ``torch.distributed`` the sum is the mean of the processes' sums, so that a gradient that is averaged over them
+    is that of all rows together.
 
     >>> v = torch.tensor([0.2, 0.6])
     >>> normalized(v), normalized(v, "sum")
@@ -39,7 +42,7 @@ def normalized(weights: Tensor, normalize: str = "none") -> Tensor:
         raise ValueError(f"normalize={normalize!r} is unknown; use one of {', '.join(map(repr, NORMALIZE))}")
     if normalize == "none":
         return weights / len(weights)
-    total = weights.sum()
+    total = mean(weights.sum())
     total = total + (total == 0)
     return weights / (total.detach() if normalize == "detached_sum" else total)
 
@@ -105,6 +108,7 @@ class LearnedWeights(MetaStep):
         self.every = every
         self.epoch = 0
         self.steps = 0  # since start_epoch
+        self._agreed = False
 
     def __call__(self, model: Any, batch: Any, objective: Any, optimizer: torch.optim.Optimizer) -> Tensor:
         """One update of the weigher, if it is its turn, and one of the network; returns its loss ``()``."""
@@ -173,6 +177,9 @@ class LearnedWeights(MetaStep):
         self.optimizer.step()
 
     def _move(self, device: torch.device) -> None:
+        if not self._agreed:
+            spread(self.weigher)
+            self._agreed = True
         if all(p.device == device for p in self.weigher.parameters()):
             return
         self.weigher.to(device)

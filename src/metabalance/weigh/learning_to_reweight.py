@@ -16,6 +16,7 @@ from torch import Tensor
 
 from metabalance.bilevel import unwrap
 from metabalance.example_gradients import weight_gradient
+from metabalance.ranks import mean
 from metabalance.weigh.base import MetaStep, batch_weights, example_losses, meta_objective, update
 
 __all__ = ["LearningToReweight", "reweight"]
@@ -23,6 +24,9 @@ __all__ = ["LearningToReweight", "reweight"]
 
 def reweight(alignments: Tensor) -> Tensor:
     r"""Weights :math:`w_i = \max(u_i, 0) / \sum_j \max(u_j, 0)`; all zero where no :math:`u_i` is positive.
+
+    Under ``torch.distributed`` they are W times that of all processes' rows, for gradients that are averaged over
+    the W processes.
 
     Args:
         alignments: :math:`u_i = -\partial L_{meta} / \partial \epsilon_i`, or anything proportional, ``(B,)``.
@@ -33,7 +37,7 @@ def reweight(alignments: Tensor) -> Tensor:
     tensor([0., 0.])
     """
     positive = alignments.clamp_min(0)
-    total = positive.sum()
+    total = mean(positive.sum())
     return positive / (total + (total == 0))
 
 
@@ -42,7 +46,7 @@ class LearningToReweight(MetaStep):
 
     They sum to 1, so that the loss is a weighted mean and learning rates carry over. If no row of a batch
     agrees with the meta batch, the network gets no gradient from it. Under ``torch.distributed`` they sum to 1
-    on each rank.
+    on average over the ranks, as one process with all rows would have them.
 
     A row's own weight (``sample_weight``, ``class_weight``) multiplies its learned one, as k copies of the row
     would: the look-ahead's loss is weighted, and so the alignments are.

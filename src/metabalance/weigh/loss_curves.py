@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from metabalance.bilevel import unwrap
+from metabalance.ranks import together
 from metabalance.weigh.base import batch_weights, example_losses, update
 
 __all__ = ["LossCurveRecorder", "cyclic_probe_schedule", "normalized_curves"]
@@ -43,6 +44,8 @@ class LossCurveRecorder(nn.Module):
             [nan, nan]])
     """
 
+    needs = frozenset({"own_step", "bare", "rows"})
+
     losses: Tensor
     epoch: Tensor
 
@@ -63,7 +66,7 @@ class LossCurveRecorder(nn.Module):
             raise ValueError("losses are kept for each row: batches must be (inputs, target, weight, index)")
         network = unwrap(model)
         losses = example_losses(objective)(network, batch)
-        self.record(batch[3], losses)
+        self.record(*together(batch[3], losses.detach()))
         return update(
             network, batch, objective, optimizer, batch_weights(batch, losses) / len(losses), losses
         )

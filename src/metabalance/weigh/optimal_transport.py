@@ -191,7 +191,8 @@ class OTReweighter(nn.Module):
             return start + self.v[index]
         if features is None:
             raise ValueError("the weight network needs the features of the batch")
-        return start + self.net(features).squeeze(1)
+        own = next(self.net.parameters()).dtype
+        return start + self.net(features.to(own)).squeeze(1)
 
     def _step_vector(self, index: Tensor, labels: Tensor, mu: Tensor, costs: Sequence[Tensor]) -> None:
         v = self._numbers(index, labels, None).detach().requires_grad_()

@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from metabalance.bilevel import average_over_ranks, gradient, unwrap
 from metabalance.heads import features
+from metabalance.ranks import own, spread, together
 from metabalance.weigh.base import MetaStep
 from metabalance.weigh.optimal_transport import OTReweighter, class_means
 
@@ -45,6 +46,8 @@ class OTStep(MetaStep):
     tensor(2)
     """
 
+    needs = frozenset({"own_step", "bare", "rows"})
+
     def __init__(
         self,
         reweighter: OTReweighter,
@@ -61,6 +64,7 @@ class OTStep(MetaStep):
         self.meta = meta
         self.pixels = pixels
         self.meta_coefficient = float(meta_coefficient)
+        self._agreed = False
 
     def __call__(
         self, model: nn.Module, batch: Sequence[Any], objective: Callable, optimizer: torch.optim.Optimizer
@@ -70,9 +74,15 @@ class OTStep(MetaStep):
         inputs, target, weight, index = batch
         network = unwrap(model)
         meta = self.draw(network)
+        if not self._agreed:
+            spread(self.reweighter)
+            self._agreed = True
+        # The transport is that of all processes' rows: each makes the same step, and keeps the same weights.
+        rows, labels = together(index, target)
         with _evaluating(network), torch.no_grad():
-            z, (meta_z, meta_target) = features(network, inputs), self._balanced(network, meta)
-        weights = self.reweighter.to(z.device).fit(index, target, z, meta_z, meta_target).to(z.dtype)
+            (z,) = together(features(network, inputs))
+            meta_z, meta_target = self._balanced(network, together(meta[0], meta[1]))
+        weights = own(self.reweighter.to(z.device).fit(rows, labels, z, meta_z, meta_target)).to(z.dtype)
         with _frozen_norms(network):
             loss = objective(network, (inputs, target, weight * weights, index))
             if self.meta_coefficient:

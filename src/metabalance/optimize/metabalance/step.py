@@ -62,6 +62,12 @@ class MetaBalanceStep:
         pair = (other, batch) if self.outer_loader is None else (batch, other)
         return trainer.step(*pair)["outer_loss"]
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """What it asks of the way of training."""
+        second = {"second_order"} if self.settings.get("order") == 2 else set()
+        return frozenset({"own_step", "bare"} | second)
+
     def state_dict(self) -> dict[str, Any]:
         """The pending look-aheads and the position in the loader."""
         trainer = self._pending if self.trainer is None else self.trainer.state_dict()

@@ -60,6 +60,8 @@ class MetaBalance:
         vectorize: Run look-aheads together under ``torch.func.vmap``: ``True``, ``False`` or ``"auto"``, if
             the model allows it (no active dropout, no batch statistics, batches of one shape) and is small
             and without convolutions, so that it pays. Agrees with one after another to rounding.
+        shared: How processes divide the work: ``False``, look-aheads of their own each, M of them on each rank; ``True``,
+            the rows of every look-ahead, so that the batches are shares of those of one process.
         chunk_size: The most look-aheads to run together; memory grows with it and not with M.
 
     Raises:
@@ -92,6 +94,7 @@ class MetaBalance:
         bn_stats: str = "both",
         vectorize: str | bool = "auto",
         chunk_size: int = 32,
+        shared: bool = False,
     ) -> None:
         check_settings(order, outer_reduction, bn_stats)
         if not (vectorize == "auto" or isinstance(vectorize, bool)):
@@ -116,6 +119,7 @@ class MetaBalance:
             "outer_objective": outer_objective,
             "outer_reduction": outer_reduction,
             "bn_stats": bn_stats,
+            "shared": shared,
         }
         self._named = trainable(self.model)
         self._params = list(self._named.values())

@@ -1,0 +1,70 @@
+"""Which recipe goes with which way of training: the table of the documentation, and the refusal before any fit."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from metabalance.recipes import RECIPES
+from metabalance.recipes.needs import recipe_needs
+from metabalance.strategies import STRATEGIES, check, why_not
+from metabalance.study.candidates import Candidate
+
+__all__ = ["refuse_unfit", "strategies_markdown", "strategy_rows"]
+
+HEADS = {
+    "ddp": "DDP",
+    "fsdp": "FSDP",
+    "bf16-mixed": "bf16-mixed",
+    "accumulate": "accumulate",
+    "compile": "compile",
+}
+
+HEADER = """# Ways of training
+
+Written by `metabalance methods --strategies --markdown`; do not edit. It follows from what each recipe's steps and
+losses say they need, with the recipe's default options; an option can need more (`order=2` of `metabalance`
+differentiates a gradient). What is not offered is refused before training, with the reason given here. How to
+use each of these ways stands in [One big fit](guide/one-big-fit.md).
+"""
+
+
+def strategy_rows() -> list[tuple[str, dict[str, str | None]]]:
+    """Each recipe with, for each strategy, why it does not go with it; None where it does."""
+    return [
+        (name, {strategy: why_not(strategy, needs) for strategy in STRATEGIES})
+        for name in RECIPES
+        for needs in [recipe_needs(name)]
+    ]
+
+
+def strategies_markdown() -> str:
+    """The table as Markdown, and below it the reasons."""
+    rows = strategy_rows()
+    reasons = list(dict.fromkeys(reason for _, why in rows for reason in why.values() if reason))
+    lines = [
+        HEADER,
+        f"| recipe | {' | '.join(HEADS[s] for s in STRATEGIES)} |",
+        "|---|" + "---|" * len(STRATEGIES),
+    ]
+    for name, why in rows:
+        cells = ["yes" if reason is None else f"no ({reasons.index(reason) + 1})" for reason in why.values()]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    lines += ["", "Why not:", "", *(f"{number}. {reason}" for number, reason in enumerate(reasons, 1))]
+    return "\n".join(lines)
+
+
+def refuse_unfit(candidates: Iterable[Candidate], network: dict[str, Any]) -> None:
+    """Raises ValueError for a recipe that does not go with what the network's settings ask for."""
+    asked = {"ddp": network.get("devices", 1) > 1, "fsdp": network.get("strategy") == "fsdp"}
+    asked |= {"accumulate": network.get("accumulate", 1) > 1, "compile": network.get("compile", False)}
+    wanted = [name for name, value in asked.items() if value]
+    for candidate in candidates if wanted else ():
+        if candidate.name in RECIPES:
+            known = {key: values[0] for key, values in candidate.options if key not in network}
+            needs = recipe_needs(candidate.name, _options(candidate.name, known))
+            check(wanted, needs, f"the recipe {candidate.name!r}")
+
+
+def _options(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    from metabalance.recipes import recipe_options
+
+    return {key: value for key, value in given.items() if key in recipe_options(name)}
