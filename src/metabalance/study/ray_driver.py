@@ -170,7 +170,7 @@ class _Driver:
         self.shared = {name: ray.put(_solid(make(*given))) for name, (make, given) in shared.items()}
         self.work = ray.remote(work)
         self.versions = ray.put(versions())
-        self.clock = None
+        self.clock: Any = None
         if any(task.seconds is not None for task in tasks):
             from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -245,7 +245,7 @@ class _Driver:
     def stop_late(self) -> None:
         """Ends what ran over its limit, and takes back what waits of a family that is slow."""
         try:
-            ages = self.ray.get(self.clock.ages.remote(), timeout=10)  # type: ignore[attr-defined]
+            ages = self.ray.get(self.clock.ages.remote(), timeout=10)
         except self.ray.exceptions.GetTimeoutError:  # a busy machine: ask again
             return
         for head, (task, _) in list(self.running.items()):
