@@ -83,6 +83,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         precision: A Fabric precision such as ``"bf16-mixed"``; None keeps the data's.
         max_seconds: Stops training cleanly after this time.
         checkpoint: A file; training killed at any moment goes on from it.
+        checkpoint_seconds: Time between two writings of it; 0 writes it after each epoch.
         random_state: Seed of everything random.
         verbose: 1 shows a progress bar.
 
@@ -132,6 +133,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         precision: str | None = None,
         max_seconds: float | None = None,
         checkpoint: str | None = None,
+        checkpoint_seconds: float = 0.0,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -160,6 +162,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         self.precision = precision
         self.max_seconds = max_seconds
         self.checkpoint = checkpoint
+        self.checkpoint_seconds = checkpoint_seconds
         self.random_state = random_state
         self.verbose = verbose
 
@@ -319,6 +322,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             checkpoint=self.checkpoint
             if not (self.checkpoint and phase)
             else f"{self.checkpoint}.phase{phase + 1}",
+            checkpoint_seconds=self.checkpoint_seconds,
             progress=bool(self.verbose),
             deadline=None if self.max_seconds is None else started + self.max_seconds,
         )

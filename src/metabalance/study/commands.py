@@ -121,13 +121,19 @@ def fit_command(
     skip_broken: bool = False, calibration: str = "bias_corrected", command: str = "", track: str | None = None,
 ) -> None:  # fmt: skip
     """Trains one recipe on a table or on images and saves the model folder."""
+    from metabalance.study.artifact import sweep_writes
+    from metabalance.study.changes import describe
     from metabalance.study.tracking import logged_training, parse_track
+    from metabalance.study.train import fit_protocol, train_table
+    from metabalance.study.unfinished import identity, unfinished, was_saved, where_it_stands, working_folder
 
     console = Console()
     tracker = parse_track(track)
     if missing_columns not in ("error", "impute"):
         raise DataError(f"--missing-columns {missing_columns!r} is unknown; use error or impute")
-    check_goal(out, overwrite)
+    left = not overwrite and out.exists() and working_folder(out).exists()
+    if not left:
+        check_goal(out, overwrite)
     if overwrite and out.exists() and not (out / "manifest.json").is_file():
         raise DataError(f"{out} is no model folder and is not overwritten; choose another --out")
     from metabalance.adjust import get_calibration
@@ -147,17 +153,29 @@ def fit_command(
     )
     goal = parse_prior(prior, table.classes, table.positive)
     show_table(console, table)
-    from metabalance.study.train import train_table
 
-    with as_data_errors(), console.status(f"training {escape(recipe)} ..."):
-        training = train_table(
-            table, recipe, seed=seed, metric=metric, cost=matrix, objective=objective, prior=goal, holdout=holdout,
-            calibration=calibration, network=network,
-            missing_columns="impute" if missing_columns == "impute" else "error",
-        )  # fmt: skip
-    model = training.model
-    model.record["command"] = command
-    model.save(out, overwrite=overwrite)
+    options = {
+        "seed": seed, "metric": metric, "cost": matrix, "objective": objective, "prior": goal, "holdout": holdout,
+        "calibration": calibration, "network": network, "missing_columns": missing_columns,
+    }  # fmt: skip
+    protocol = fit_protocol(table, recipe, options)
+    if left:
+        if was_saved(out, protocol):
+            console.print(
+                f"The model was saved before.\nModel: {escape(str(out))}", highlight=False, soft_wrap=True
+            )
+            return
+        check_goal(out, overwrite)
+    with unfinished(out, protocol, describe(table)) as folder:
+        sweep_writes(out)
+        with as_data_errors():
+            if going_on := where_it_stands(folder):
+                console.print(f"{going_on}.", highlight=False)
+            with console.status(f"training {escape(recipe)} ..."):
+                training = train_table(table, recipe, **options, checkpoint=folder)
+        model = training.model
+        model.record |= {"command": command, "fit": identity(protocol)}
+        model.save(out, overwrite=overwrite)
     lines = [
         f"{recipe}, trained in {model.record['training_seconds']:.1f} s.",
         *(f"validation {name}: {value:.4f} (used for choices, hence optimistic)"

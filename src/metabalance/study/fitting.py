@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,11 @@ from metabalance.adjust.decision import Decision
 from metabalance.adjust.prior import shift_log_prior
 from metabalance.judge.metrics import get_metric
 from metabalance.study.candidates import BASELINES, SETTINGS, Candidate
+from metabalance.study.unfinished import Points, checkpoint_name
 
 __all__ = ["Fitted", "Settings", "binary_or_all", "fit_candidate", "rehearse"]
+
+CHECKPOINT_SECONDS = 10.0  # what a killed fit loses at most
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Settings:
             :func:`~metabalance.adjust.parse_objective`.
         network: Settings of every network (``epochs``, ``hidden``, ``lr``, ...).
         max_seconds: Time limit of one fit; training stops cleanly there.
+        checkpoint: A folder from which a killed fit goes on, see :mod:`~metabalance.study.unfinished`; None keeps
+            nothing.
     """
 
     monitor: str = "average_precision"
@@ -44,6 +50,7 @@ class Settings:
     objective: str | None = None
     network: dict[str, Any] = field(default_factory=dict)
     max_seconds: float | None = None
+    checkpoint: Path | None = None
 
 
 @dataclass
@@ -107,27 +114,40 @@ def fit_candidate(
     X_val, y_val = validation
     metric = get_metric(settings.monitor)
     enough = np.bincount(y_val, minlength=num_classes).min() >= settings.min_positives
-    best: tuple[float, dict[str, Any], Any, np.ndarray] | None = None
     grid = candidate.grid()
     notes: list[str] = []
     if len(grid) > 1 and not enough:
         notes.append(f"too few validation rows to tune: {grid[0]} was used")
         grid = grid[:1]
-    for options in grid:
+
+    def attempt(number: int) -> tuple[float, Any, np.ndarray, tuple[str, ...]]:
+        checkpoint = None if settings.checkpoint is None else settings.checkpoint / checkpoint_name(number)
         model, said = _train(
-            candidate.name, options, train, validation if enough else None, num_classes, seed, settings
-        )
+            candidate.name, grid[number], train, validation if enough else None, num_classes, seed, settings, checkpoint
+        )  # fmt: skip
         scores = log_probabilities(model, X_val)
         value = metric(
             binary_or_all(np.exp(scores), settings.positive), _target(y_val, num_classes, settings.positive)
         )
         # An undefined value never beats a defined one, even if it came first.
-        value = np.nan_to_num(value if metric.greater_is_better else -value, nan=-np.inf)
-        notes.extend(said)
-        if best is None or value > best[0]:
-            best = (value, options, model, scores)
-    assert best is not None
-    _, options, model, scores = best
+        value = float(np.nan_to_num(value if metric.greater_is_better else -value, nan=-np.inf))
+        return value, model, scores, said
+
+    points = Points(settings.checkpoint if len(grid) > 1 else None)
+    best: tuple[int, Any, np.ndarray] | None = None
+    for number in range(len(points.finished), len(grid)):
+        value, model, scores, said = attempt(number)
+        if all(value > point["value"] for point in points.finished):
+            best = (number, model, scores)
+        points.add(value, said)
+    values = [point["value"] for point in points.finished]
+    notes += [note for point in points.finished for note in point["notes"]]
+    chosen = values.index(max(values))
+    if best is None:  # it won before an interruption
+        _, model, scores, _ = attempt(chosen)
+    else:
+        _, model, scores = best
+    options = grid[chosen]
     source = np.bincount(train[1], minlength=num_classes) / len(train[1])
     weight = None
     if settings.prior is not None:
@@ -161,7 +181,7 @@ def fit_candidate(
         model,
         calibrator,
         decisions,
-        {settings.monitor: float(best[0] if metric.greater_is_better else -best[0])},
+        {settings.monitor: values[chosen] if metric.greater_is_better else -values[chosen]},
         time.monotonic() - started,
         source,
         tuple(dict.fromkeys(notes)),
@@ -235,6 +255,7 @@ def _train(
     num_classes: int,
     seed: int,
     settings: Settings,
+    checkpoint: Path | None = None,
 ) -> tuple[Any, tuple[str, ...]]:
     if name in BASELINES:
         from metabalance.study.baselines import FITTERS
@@ -254,6 +275,8 @@ def _train(
         validation_fraction=0.0,
         positive=settings.positive,
         random_state=seed,
+        checkpoint=None if checkpoint is None else str(checkpoint),
+        checkpoint_seconds=CHECKPOINT_SECONDS,
         **network,
     ).fit(*train, validation_data=validation)
     late = ("training was stopped by the time limit",) if model.history_.stopped == "deadline" else ()

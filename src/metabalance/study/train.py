@@ -1,10 +1,12 @@
 """``fit``: one candidate on a whole table, or on all images, ready to ship."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from metabalance import __version__
 from metabalance.judge.intervals import Interval, interval_for
 from metabalance.judge.metrics import get_metric
 from metabalance.plain import plain
@@ -16,7 +18,7 @@ from metabalance.study.ship import TrainedModel, candidate_of
 from metabalance.study.sources import Source
 from metabalance.study.splits import carve_validation
 
-__all__ = ["Training", "train_table"]
+__all__ = ["Training", "fit_protocol", "train_table"]
 
 VALIDATION_FRACTION = 0.2
 
@@ -49,6 +51,7 @@ def train_table(
     holdout: float = 0.0,
     network: dict[str, Any] | None = None,
     missing_columns: Literal["error", "impute"] = "error",
+    checkpoint: Path | None = None,
 ) -> Training:
     """Trains a candidate; a fifth of the rows is the validation part.
 
@@ -64,6 +67,7 @@ def train_table(
         holdout: Share of the rows kept aside until the end.
         network: Settings of the network.
         missing_columns: The policy of ``predict``: ``error`` or ``impute``.
+        checkpoint: A folder from which a killed training goes on, see :mod:`~metabalance.study.unfinished`.
 
     Returns:
         The trained model with the rows kept aside and what it is worth on them.
@@ -90,6 +94,7 @@ def train_table(
         calibrate=calibration,
         objective=objective,
         network=network or {},
+        checkpoint=checkpoint,
     )
     fitted = fit_candidate(candidate, train, valid, len(table.classes), seed, settings)
     goal = fitted.source_prior if prior is None else prior
@@ -114,6 +119,19 @@ def train_table(
     judged = (held, "held-out") if holdout else (validation, "validation")
     model.reference = make_reference(model, table.take(judged[0]), table.target[judged[0]], judged[1])
     return Training(model, held, _held_out(model, table, held, prior) if holdout else {})
+
+
+def fit_protocol(table: Source, recipe: str, options: dict[str, Any]) -> dict[str, Any]:
+    """What must not change between a killed fit and its continuation, as JSON: the data and every option."""
+    return {
+        "format": 1,
+        "version": __version__,
+        "data_fingerprint": table.fingerprint,
+        "target": table.target_name,
+        "positive": str(table.classes[table.positive]),
+        "recipe": recipe,
+        **plain(options),
+    }
 
 
 def _shown(model: TrainedModel, table: Source, rows: np.ndarray, prior: np.ndarray | None) -> dict[str, Any]:
