@@ -200,6 +200,7 @@ def fit(
     shard: bool = False,
     checkpoint: str | os.PathLike | None = None,
     checkpoint_every: int | None = None,
+    checkpoint_seconds: float = 0.0,
     progress: bool = False,
     deadline: float | None = None,
     callback: Callable[[dict[str, Any]], None] | None = None,
@@ -244,6 +245,9 @@ def fit(
             model is whole again in every process. Without ``checkpoint``.
         checkpoint: A file for :mod:`metabalance.checkpoint`, written after each epoch.
         checkpoint_every: Write it after so many steps too.
+        checkpoint_seconds: Write it whenever so many seconds have passed, in the middle of an epoch too (between
+            epochs in a distributed run), instead of after each epoch; a file that takes long to write is written
+            less often, so that it costs a hundredth of the time at most.
         progress: Show a bar.
         deadline: A value of ``time.monotonic()`` after which training stops cleanly, after the current step.
         callback: Called with each epoch's row of the history.
@@ -279,6 +283,8 @@ def fit(
         )
     if checkpoint_every is not None and (checkpoint is None or checkpoint_every < 1):
         raise ValueError("checkpoint_every is a number of steps, at least 1, and needs checkpoint, a file")
+    if not checkpoint_seconds >= 0:
+        raise ValueError(f"checkpoint_seconds must be at least 0, but {checkpoint_seconds} was given")
     if patience is not None and patience < 1:
         raise ValueError(
             f"patience must be at least 1 epoch, or None to never stop, but {patience} was given"
@@ -318,6 +324,7 @@ def fit(
         fabric=fabric,
         path=checkpoint,
         every=checkpoint_every,
+        seconds=checkpoint_seconds if checkpoint is not None else 0.0,
         deadline=deadline,
     )
     run.resume()

@@ -96,6 +96,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         compile: Train through ``torch.compile``.
         max_seconds: Stops training cleanly after this time.
         checkpoint: A file; training killed at any moment goes on from it.
+        checkpoint_seconds: Time between two writings of it; 0 writes it after each epoch.
         random_state: Seed of everything random.
         verbose: 1 shows a progress bar.
 
@@ -149,6 +150,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         compile: bool = False,
         max_seconds: float | None = None,
         checkpoint: str | None = None,
+        checkpoint_seconds: float = 0.0,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -181,6 +183,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         self.compile = compile
         self.max_seconds = max_seconds
         self.checkpoint = checkpoint
+        self.checkpoint_seconds = checkpoint_seconds
         self.random_state = random_state
         self.verbose = verbose
 
@@ -425,6 +428,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             checkpoint=self.checkpoint
             if not (self.checkpoint and phase)
             else f"{self.checkpoint}.phase{phase + 1}",
+            checkpoint_seconds=self.checkpoint_seconds,
             progress=bool(self.verbose),
             deadline=None if self.max_seconds is None else started + self.max_seconds,
             callback=None if callback is None else told,

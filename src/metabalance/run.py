@@ -24,6 +24,9 @@ _JOINED: dict[tuple[Any, ...], Any] = {}
 _ROW = ("epoch", "train_loss", "loss", "monitor")
 
 
+CHECKPOINT_SHARE = 0.01  # of the time, for checkpoints that are written by the clock
+
+
 @dataclass
 class History:
     """The record of a run.
@@ -74,6 +77,14 @@ class Run:
     random_then: dict[str, Any] | None = None
     random_now: dict[str, Any] | None = None
     verified: bool = False
+    # Seconds between checkpoints, if they are not to be written after each epoch.
+    seconds: float = 0.0
+    written: float = field(default_factory=time.monotonic)
+    cost: float = 0.0  # seconds that the last checkpoint took
+
+    def due(self) -> bool:
+        """Whether the last checkpoint is long ago, and writing another takes little of the time since."""
+        return time.monotonic() - self.written >= max(self.seconds, self.cost / CHECKPOINT_SHARE)
 
     def train_epoch(self) -> bool:
         """Takes the rest of this epoch's steps; False if the deadline came first."""
@@ -91,7 +102,8 @@ class Run:
             self.batch += 1
             self.steps += 1
             late = self.deadline is not None and self.fabric.broadcast(time.monotonic() >= self.deadline)
-            if late or (self.every and self.steps % self.every == 0):
+            timed = self.seconds and self.fabric.world_size == 1 and self.due()
+            if late or timed or (self.every and self.steps % self.every == 0):
                 now = time.monotonic()
                 self.history.seconds += now - clock
                 self.history.stopped = "deadline" if late else "finished"
@@ -148,7 +160,9 @@ class Run:
         self.history.epochs.append(row)
         self.epoch += 1
         self.batch, self.loss_sum, self.rows = 0, 0.0, 0
-        self.save()
+        # All processes write it or none, by the clock of one.
+        if not self.seconds or self.fabric.broadcast(self.due()):
+            self.save()
 
     def _batches(self) -> Iterator[tuple[Any, ...]]:
         for owner in (self.loader, getattr(self.loader, "sampler", None)):
@@ -183,6 +197,7 @@ class Run:
         """Writes the checkpoint, if there is to be one."""
         if self.path is None:
             return
+        started = time.monotonic()
         # What each process has of its own: random numbers, and a step's half-finished work.
         own = {
             "then": self.random_then,
@@ -209,6 +224,8 @@ class Run:
             checkpoints.save(self.path, content, verify=not self.verified)
             self.verified = True
         self.fabric.barrier()
+        self.written = time.monotonic()
+        self.cost = self.written - started
 
     def resume(self) -> None:
         """Takes over a checkpoint, if there is one."""

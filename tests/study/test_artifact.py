@@ -250,6 +250,7 @@ def test_disk_full_at_any_write_leaves_what_was_there(tmp_path, monkeypatch, cal
 
 
 def test_failed_swap_brings_the_old_model_back(folder, monkeypatch):
+    monkeypatch.setattr(artifact, "exchange", lambda one, other: False)  # a system without such a call
     real = os.replace
 
     def replace(source, destination):
@@ -333,3 +334,27 @@ def test_pickles_are_never_opened(folder):
     reseal(folder, files={WEIGHTS: stated, "trees.txt": stated})
     with pytest.raises(DataError, match="not a file of weights"):
         read_artifact(folder)
+
+
+def test_two_folders_change_names_in_one_step(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "was").write_text(name)
+    if not artifact.exchange(tmp_path / "a", tmp_path / "b"):
+        pytest.skip("this file system cannot")
+    assert (tmp_path / "a" / "was").read_text() == "b"
+    assert (tmp_path / "b" / "was").read_text() == "a"
+    assert not artifact.exchange(tmp_path / "a", tmp_path / "nothing")
+
+
+def test_what_killed_processes_left_is_swept_and_the_old_model_returns(folder):
+    aside = folder.with_name(f".{folder.name}-abcd1234-old")
+    folder.rename(aside)
+    half = folder.with_name(f".{folder.name}-abcd1234")
+    half.mkdir()
+    (half / "weights.safetensors").write_bytes(b"half")
+    other = folder.with_name(f".{folder.name}-notes")
+    other.mkdir()
+    artifact.sweep_writes(folder)
+    assert read_artifact(folder)[0] == CONTENT
+    assert sorted(p.name for p in folder.parent.iterdir()) == sorted([folder.name, other.name])

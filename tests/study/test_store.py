@@ -48,6 +48,9 @@ def test_foreign_folders_are_left_alone(tmp_path):
         RunStore(tmp_path).open(PROTOCOL)
     with pytest.raises(DataError, match="is a file"):
         RunStore(tmp_path / "thesis.tex").open(PROTOCOL)
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / ".run.json.123.tmp").write_text("{ha")
+    RunStore(tmp_path / "begun").open(PROTOCOL)  # a run that was killed at its first file
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "run.json").write_text("{half")
     with pytest.raises(DataError, match="cannot be read"):
@@ -106,3 +109,60 @@ def test_two_processes_do_not_share_a_run_folder(tmp_path):
     with locked(tmp_path):  # free again
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_flipped_bit_of_a_stored_fit_is_found(tmp_path):
+    store = RunStore(tmp_path)
+    path = store.path("erm", 0, 0)
+    save_fit(path, {"label": "erm"}, np.array([[0.25, 0.75]]))
+    whole, good = path.read_bytes(), store.load("erm", 0, 0)
+    refused = 0
+    for i in range(len(whole)):
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :])
+        try:
+            found = store.load("erm", 0, 0)
+        except DataError:
+            refused += 1
+        else:  # a date inside the archive, say
+            assert found["label"] == good["label"]
+            np.testing.assert_array_equal(found["probabilities"], good["probabilities"])
+    assert refused > len(whole) / 2
+
+
+def test_a_fit_of_an_earlier_release_has_no_digest(tmp_path):
+    path = RunStore(tmp_path).path("erm", 0, 0)
+    path.parent.mkdir()
+    np.savez(path, record=np.array('{"label": "erm"}'), probabilities=np.ones((2, 2), np.float32))
+    assert RunStore(tmp_path).load("erm", 0, 0)["label"] == "erm"
+
+
+def test_a_change_of_the_data_is_told_in_words(tmp_path):
+    before = {"rows": 9, "columns": {"a": "1", "b": "2"}, "target": "x"}
+    RunStore(tmp_path / "run").open(PROTOCOL, before)
+    RunStore(tmp_path / "run").open(PROTOCOL, before)
+    now = {"rows": 9, "columns": {"a": "3", "c": "2"}, "target": "y"}
+    said = (
+        r"column 'b' is gone; column 'c' is new; values changed in column 'a'; values changed in the target\)"
+    )
+    with pytest.raises(DataError, match=said):
+        RunStore(tmp_path / "run").open(PROTOCOL | {"data_fingerprint": "xyz"}, now)
+    with pytest.raises(
+        DataError, match=r"another data fingerprint .* and another folds \(5, now 4\); restore"
+    ):
+        RunStore(tmp_path / "run").open({"format": 1, "data_fingerprint": "xyz", "folds": 4}, now)
+
+
+def test_a_folder_that_its_holder_removed_is_not_worked_in(tmp_path):
+    folder = tmp_path / "fit.unfinished"
+    folder.mkdir()
+    real = os.open
+
+    def removed_meanwhile(path, flags):
+        descriptor = real(path, flags)
+        folder.rmdir()
+        return descriptor
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "open", removed_meanwhile)
+        with pytest.raises(DataError, match="has just finished"), locked(folder):
+            pass

@@ -6,6 +6,7 @@ words only, so a saved preprocessor is data, not code: nothing in the file is ex
 
 import hashlib
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -167,7 +168,13 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
 
     def save(self, path: Any) -> None:
         """Writes :meth:`dumps` to a file."""
-        Path(path).write_bytes(self.dumps())
+        path = Path(path)
+        part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            part.write_bytes(self.dumps())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: Any) -> "TablePreprocessor":

@@ -5,10 +5,13 @@ is refused instead of half believed. A folder is written beside its final place 
 whole artifact under the name, or none.
 """
 
+import ctypes
 import errno
+import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -26,7 +29,7 @@ from metabalance import __version__
 from metabalance.data.errors import DataError
 from metabalance.data.limits import check_size, parse_json, read_file
 
-__all__ = ["read_artifact", "write_artifact"]
+__all__ = ["exchange", "read_artifact", "sweep_writes", "write_artifact"]
 
 FORMAT = "metabalance-model"
 FORMAT_VERSION = 1
@@ -198,7 +201,9 @@ def _is_artifact(folder: Path) -> bool:
 def _move_into_place(temporary: Path, target: Path, overwrite: bool) -> None:
     # Checked again: someone may have made the folder while we wrote.
     _refuse_to_replace(target, overwrite)
-    if target.exists():
+    if target.exists() and exchange(temporary, target):
+        pass  # the old one lies under the temporary name now
+    elif target.exists():
         # A folder cannot be renamed over a full one. The old one steps aside, and returns if that fails.
         aside = temporary.with_name(f"{temporary.name}-old")
         os.replace(target, aside)
@@ -211,6 +216,35 @@ def _move_into_place(temporary: Path, target: Path, overwrite: bool) -> None:
     else:
         os.replace(temporary, target)
     _sync_folder(target.parent)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Two folders take each other's name in one step; False where the system has no such call."""
+    libc = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
+    names = os.fsencode(one), os.fsencode(other)
+    if hasattr(libc, "renameat2"):  # Linux
+        here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+        return libc.renameat2(here, names[0], here, names[1], swap) == 0  # type: ignore[union-attr]
+    if hasattr(libc, "renamex_np"):  # macOS
+        return libc.renamex_np(*names, 2) == 0  # type: ignore[union-attr]
+    return False
+
+
+def sweep_writes(folder: str | os.PathLike[str]) -> None:
+    """Removes what killed processes were writing for this name; only for who holds the name.
+
+    Where two folders cannot change names in one step, a killed process may have left the old model aside: it
+    returns to its name.
+    """
+    target = Path(folder).absolute()
+    pattern = re.compile(rf"\.{re.escape(target.name)}-[a-z0-9_]{{8}}(-old)?")
+    for left in [entry for entry in target.parent.glob(f".*{glob.escape(target.name)}-*") if entry.is_dir()]:
+        if not pattern.fullmatch(left.name) or left.is_symlink():
+            continue
+        if left.name.endswith("-old") and not target.exists() and _is_artifact(left):
+            os.replace(left, target)
+        else:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _write(path: Path, data: bytes) -> None:

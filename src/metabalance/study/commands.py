@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from rich.markup import escape
@@ -135,14 +135,20 @@ def fit_command(
     compiled: bool = False, devices: int = 1,
 ) -> None:  # fmt: skip
     """Trains one recipe on a table or on images and saves the model folder."""
-    from metabalance.study.search import import_optuna, remove
+    from metabalance.study.artifact import sweep_writes
+    from metabalance.study.changes import describe
+    from metabalance.study.search import import_optuna
     from metabalance.study.tracking import logged_training, parse_track
+    from metabalance.study.train import fit_protocol, train_table
+    from metabalance.study.unfinished import identity, unfinished, was_saved, where_it_stands, working_folder
 
     console = Console()
     tracker = parse_track(track)
     if missing_columns not in ("error", "impute"):
         raise DataError(f"--missing-columns {missing_columns!r} is unknown; use error or impute")
-    check_goal(out, overwrite)
+    left = not overwrite and out.exists() and working_folder(out).exists()
+    if not left:
+        check_goal(out, overwrite)
     if overwrite and out.exists() and not (out / "manifest.json").is_file():
         raise DataError(f"{out} is no model folder and is not overwritten; choose another --out")
     from metabalance.adjust import get_calibration
@@ -183,34 +189,44 @@ def fit_command(
         objective or ("cost" if matrix is not None else "f1"), len(table.classes), matrix
     )
     goal = parse_prior(prior, table.classes, table.positive)
+    streamed = bool(stream or beyond)
+    if streamed:
+        show_streamed(console, table)
+    else:
+        show_table(console, table)
     options: dict[str, Any] = {
         "seed": seed, "metric": metric, "cost": matrix, "objective": objective, "prior": goal, "holdout": holdout,
         "calibration": calibration, "network": network,
     }  # fmt: skip
-    with as_data_errors():
-        if stream or beyond:
-            from metabalance.study.train_streamed import train_streamed
-
-            if tune:
-                raise DataError(
-                    "--tune and --stream do not go together; tune on a sample of the rows, then name the options"
-                )
-            show_streamed(console, table)
+    shown = table.table if streamed else table
+    protocol = fit_protocol(shown, recipe, options | {"missing_columns": missing_columns, "tune": tune or 0})
+    if streamed:
+        protocol["files"] = table.labelled.parts.hashes()
+    if left:
+        if was_saved(out, protocol):
+            console.print(
+                f"The model was saved before.\nModel: {escape(str(out))}", highlight=False, soft_wrap=True
+            )
+            return
+        check_goal(out, overwrite)
+    with unfinished(out, protocol, describe(shown)) as folder:
+        sweep_writes(out)
+        with as_data_errors():
+            if going_on := where_it_stands(folder):
+                console.print(f"{going_on}.", highlight=False)
             with console.status(f"training {escape(recipe)} ..."):
-                training = train_streamed(table, recipe, **options)
-            table = table.table
-        else:
-            from metabalance.study.train import train_table
+                if streamed:
+                    from metabalance.study.train_streamed import train_streamed
 
-            show_table(console, table)
-            options["missing_columns"] = "impute" if missing_columns == "impute" else "error"
-            searching = out.absolute().with_name(f".{out.name}.tuning.db") if tune else None
-            with console.status(f"training {escape(recipe)} ..."):
-                training = train_table(table, recipe, tune=tune or 0, tuning=searching, **options)
-    model = training.model
-    model.record["command"] = command
-    model.save(out, overwrite=overwrite)
-    remove(searching)
+                    training = train_streamed(table, recipe, checkpoint=folder, **options)
+                else:
+                    policy: Literal["error", "impute"] = "impute" if missing_columns == "impute" else "error"
+                    training = train_table(
+                        table, recipe, tune=tune or 0, checkpoint=folder, missing_columns=policy, **options
+                    )
+        model = training.model
+        model.record |= {"command": command, "fit": identity(protocol)}
+        model.save(out, overwrite=overwrite)
     lines = [
         f"{recipe}, trained in {model.record['training_seconds']:.1f} s.",
         *told_search(model.record),
@@ -223,7 +239,7 @@ def fit_command(
         f"Model: {out}",
     ]  # fmt: skip
     if tracker is not None:
-        lines.append(f"Tracked by {tracker.log(logged_training(training, table.name, out))}")
+        lines.append(f"Tracked by {tracker.log(logged_training(training, shown.name, out))}")
     console.print("\n" + escape("\n".join(lines)), highlight=False, soft_wrap=True)
 
 

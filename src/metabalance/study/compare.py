@@ -12,6 +12,7 @@ import numpy as np
 from metabalance import __version__
 from metabalance.data.errors import DataError
 from metabalance.study.candidates import BASELINES, Candidate
+from metabalance.study.changes import describe
 from metabalance.study.engines import EngineChoice, open_engine
 from metabalance.study.sources import Source, Table
 from metabalance.study.store import RunStore, cannot_write, locked
@@ -149,7 +150,7 @@ def run_comparison(
     inner = {(s.seed, s.fold): _inner(s, table, plan, groups) for s in splits}
     duplicates = _duplicates(duplicates_across(table.rows, splits), splits)
     store = RunStore(folder)
-    store.open(plan.protocol(table))
+    store.open(plan.protocol(table), describe(table))
     with locked(folder):
         store.sweep()
         failures, complete = _fit_missing(table, plan, candidates, splits, inner, store, started, report)

@@ -19,8 +19,11 @@ from metabalance.judge.metrics import get_metric
 from metabalance.study.candidates import BASELINES, SETTINGS, Candidate
 from metabalance.study.search import Attempt, Watch, search
 from metabalance.study.spaces import search_space
+from metabalance.study.unfinished import Points, checkpoint_name
 
 __all__ = ["Fitted", "Settings", "binary_or_all", "fit_candidate", "rehearse", "train_one"]
+
+CHECKPOINT_SECONDS = 10.0  # what a killed fit loses at most
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Settings:
         network: Settings of every network (``epochs``, ``hidden``, ``lr``, ...).
         max_seconds: Time limit of one training; it stops cleanly there.
         tune: Trainings that search the options of each candidate, or 0 for none.
+        checkpoint: A folder from which a killed fit goes on, see :mod:`~metabalance.study.unfinished`; None keeps
+            nothing.
     """
 
     monitor: str = "average_precision"
@@ -52,6 +57,7 @@ class Settings:
     network: dict[str, Any] = field(default_factory=dict)
     max_seconds: float | None = None
     tune: int = 0
+    checkpoint: Path | None = None
 
 
 @dataclass
@@ -122,14 +128,16 @@ def fit_candidate(
     enough = np.bincount(y_val, minlength=num_classes).min() >= settings.min_positives
     sign = 1 if metric.greater_is_better else -1
 
-    def attempt(options: dict[str, Any], watch: Watch | None = None) -> Attempt:
+    def attempt(
+        options: dict[str, Any], watch: Watch | None = None, checkpoint: Path | None = None
+    ) -> Attempt:
         def callback(row: dict[str, Any]) -> None:
             if watch is not None and row["selectable"] and "monitor" in row:
                 watch(row["epoch"], sign * row["monitor"])
 
         held = validation if enough else None
         model, said = train_one(
-            candidate.name, options, train, held, num_classes, seed, settings, watch and callback
+            candidate.name, options, train, held, num_classes, seed, settings, watch and callback, checkpoint
         )
         scores = log_probabilities(model, X_val)
         value = metric(
@@ -154,12 +162,8 @@ def fit_candidate(
         best = found.best
         notes += [*found.notes, *best.notes]
     else:
-        best = attempt(grid[0])
-        notes += best.notes
-        for options in grid[1:]:
-            other = attempt(options)
-            notes += other.notes
-            best = other if other.value > best.value else best
+        best, said = _best_of(grid, attempt, settings.checkpoint)
+        notes += said
     scores = best.scores
     if isinstance(train, tuple):
         source = np.bincount(train[1], minlength=num_classes) / len(train[1])
@@ -214,10 +218,33 @@ def _identity(
     settings: Settings,
 ) -> str:
     """What the trials of a search hang on; all but their number."""
-    digest = hashlib.sha256(repr((__version__, searched, seed, replace(settings, tune=0))).encode())
+    digest = hashlib.sha256(
+        repr((__version__, searched, seed, replace(settings, tune=0, checkpoint=None))).encode()
+    )
     for array in (*train, *validation):
         digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()
+
+
+def _best_of(
+    grid: list[dict[str, Any]], attempt: Callable[..., Attempt], folder: Path | None
+) -> tuple[Attempt, list[str]]:
+    """The best of a grid, the first of equals, with what was said of all; goes on where a killed process stopped."""
+    points = Points(folder if len(grid) > 1 else None)
+
+    def tried(number: int) -> Attempt:
+        return attempt(grid[number], checkpoint=None if folder is None else folder / checkpoint_name(number))
+
+    best: Attempt | None = None
+    for number in range(len(points.finished), len(grid)):
+        found = tried(number)
+        if all(found.value > point["value"] for point in points.finished):
+            best = found
+        points.add(found.value, found.notes)
+    values = [point["value"] for point in points.finished]
+    if best is None:  # it won before an interruption
+        best = tried(values.index(max(values)))
+    return best, [note for point in points.finished for note in point["notes"]]
 
 
 def rehearse(
@@ -287,6 +314,7 @@ def train_one(
     seed: int,
     settings: Settings,
     callback: Callable[[dict[str, Any]], None] | None = None,
+    checkpoint: Path | None = None,
 ) -> tuple[Any, tuple[str, ...]]:
     """Trains a recipe or baseline; the model, and what the user should know."""
     if name in BASELINES:
@@ -310,6 +338,8 @@ def train_one(
         validation_fraction=0.0,
         positive=settings.positive,
         random_state=seed,
+        checkpoint=None if checkpoint is None else str(checkpoint),
+        checkpoint_seconds=CHECKPOINT_SECONDS,
         **network,
     )
     if isinstance(train, tuple):

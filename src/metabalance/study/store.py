@@ -10,9 +10,8 @@ import io
 import json
 import os
 import shutil
-import zipfile
-import zlib
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,14 @@ import numpy as np
 
 from metabalance.data.errors import DataError
 from metabalance.data.limits import check_npz, parse_json
+from metabalance.study.changes import changes
 
 # What runs of earlier releases did not say, since there was no other.
 UNSAID = {"tune": 0}
 
 __all__ = ["RunStore", "save_fit", "write_atomically", "write_table"]
+
+DATA = "data"  # in run.json: the columns, for people; the fingerprint decides
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -41,12 +43,25 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        sync_folder(path.parent)
     except BaseException as error:  # Ctrl-C too leaves no half file
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise cannot_write(path, error) from error
         raise
+
+
+def sync_folder(folder: Path) -> None:
+    """A renamed file's new name is on the disk too; a file system that cannot promise it is no reason to stop."""
+    if os.name != "posix":
+        return
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def cannot_write(path: Path, error: OSError) -> DataError:
@@ -77,9 +92,19 @@ def locked(folder: Path) -> Iterator[None]:
             ) from None
         except OSError:  # a file system without locks
             pass
+        if not _still_there(descriptor, folder):
+            raise DataError(
+                f"another process has just finished in {folder} and removed it; look at its result"
+            )
         yield
     finally:
         os.close(descriptor)
+
+
+def _still_there(descriptor: int, folder: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(descriptor), folder.stat())
+    return False
 
 
 class RunStore:
@@ -92,8 +117,12 @@ class RunStore:
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
 
-    def open(self, protocol: dict[str, Any]) -> None:
+    def open(self, protocol: dict[str, Any], data: dict[str, Any] | None = None) -> None:
         """Starts a run or goes on with one.
+
+        Args:
+            protocol: What must not change between a run and its continuation.
+            data: See :func:`~metabalance.study.changes.describe`: so that a change can be told in words.
 
         Raises:
             DataError: The folder holds something else, or a run of another protocol; says what differs.
@@ -111,15 +140,20 @@ class RunStore:
             before = UNSAID | before
             changed = [key for key in protocol if before.get(key) != protocol[key]]
             if changed:
-                was, now = before.get(changed[0]), protocol[changed[0]]
+                said = " and ".join(_difference(key, before, protocol, data) for key in changed)
+                restore = "restore the data, " if "data_fingerprint" in changed else ""
                 raise DataError(
-                    f"{self.folder} holds a run with another {changed[0].replace('_', ' ')} ({was!r}, now {now!r}); "
-                    "choose another --out, or remove the folder to start anew"
+                    f"{self.folder} holds a run with {said}; {restore}choose another --out, or remove the folder "
+                    "to start anew"
                 )
             return
-        if self.folder.exists() and any(self.folder.iterdir()):
+        # A run killed while it wrote its first file leaves that file's beginning.
+        if self.folder.exists() and any(
+            not fnmatch(entry.name, ".run.json.*.tmp") for entry in self.folder.iterdir()
+        ):
             raise DataError(f"{self.folder} is not empty and holds no run; choose another --out")
-        write_atomically(path, json.dumps(protocol, indent=2).encode())
+        content = protocol if data is None else protocol | {DATA: data}
+        write_atomically(path, json.dumps(content, indent=2).encode())
 
     def sweep(self) -> None:
         """Removes what a killed run was writing; only for who holds the folder."""
@@ -151,8 +185,14 @@ class RunStore:
             with path.open("rb") as raw:
                 check_npz(raw, path.name)
             with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                return parse_json(str(file["record"])) | {"probabilities": file["probabilities"]}
-        except (ValueError, TypeError, OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+                record, probabilities = str(file["record"]), file["probabilities"]
+                # Runs of earlier releases have none.
+                stated = str(file["sha256"]) if "sha256" in file else None
+            if stated is not None and stated != _digest(record, probabilities):
+                raise ValueError("its content is not what was written")
+            return parse_json(record) | {"probabilities": probabilities}
+        # A damaged archive claims anything: encryption, unknown compression, a huge size.
+        except Exception as error:
             raise DataError(f"{path} cannot be read ({error}); remove it and run again") from error
 
     def all(
@@ -169,8 +209,31 @@ class RunStore:
 def save_fit(path: Path, record: dict[str, Any], probabilities: np.ndarray) -> None:
     """Stores one fit: a JSON record and the calibrated test probabilities, float32."""
     buffer = io.BytesIO()
-    np.savez(buffer, record=np.array(json.dumps(record)), probabilities=probabilities.astype(np.float32))
+    text, probabilities = json.dumps(record), probabilities.astype(np.float32)
+    digest = np.array(_digest(text, probabilities))
+    np.savez(buffer, record=np.array(text), probabilities=probabilities, sha256=digest)
     write_atomically(path, buffer.getvalue())
+
+
+def _digest(record: str, probabilities: np.ndarray) -> str:
+    digest = hashlib.sha256(record.encode())
+    digest.update(repr((probabilities.dtype.str, probabilities.shape)).encode())
+    digest.update(np.ascontiguousarray(probabilities).tobytes())
+    return digest.hexdigest()
+
+
+def _difference(key: str, before: dict[str, Any], now: dict[str, Any], data: dict[str, Any] | None) -> str:
+    told = f"{before.get(key)!r}, now {now[key]!r}"
+    if key == "data_fingerprint" and data is not None and isinstance(before.get(DATA), dict):
+        told = changes(before[DATA], data) or told
+    elif isinstance(before.get(key), dict) and isinstance(now[key], dict):
+        was, is_ = before[key], now[key]
+        told = ", ".join(
+            f"{name} {was.get(name)!r}, now {is_.get(name)!r}"
+            for name in {**was, **is_}
+            if was.get(name) != is_.get(name)
+        )
+    return f"another {key.replace('_', ' ')} ({told})"
 
 
 def write_table(frame: Any, path: Path) -> None:

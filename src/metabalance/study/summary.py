@@ -1,5 +1,6 @@
 """From finished fits to an answer: metrics with intervals, paired differences, one sentence of advice."""
 
+import hashlib
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -428,8 +429,11 @@ def write_results(result: dict[str, Any], folder: Path) -> None:
         "recipes": {r["name"]: {k: r[k] for k in FIGURES if r.get(k)} for r in shown["recipes"]},
         "samples": shown["data"].get("samples"),
     }
-    write_atomically(folder / "advice.json", json.dumps(plain(lean), indent=1).encode())
-    write_atomically(folder / "figures.json", json.dumps(plain(drawn), separators=(",", ":")).encode())
+    advice = json.dumps(plain(lean), indent=1).encode()
+    # Killed in between, the figures of one run would stand beside the advice of another.
+    figures = plain(drawn) | {"of": hashlib.sha256(advice).hexdigest()}
+    write_atomically(folder / "figures.json", json.dumps(figures, separators=(",", ":")).encode())
+    write_atomically(folder / "advice.json", advice)
     render_report(shown, folder / "report.html")
 
 
@@ -441,9 +445,13 @@ def read_results(folder: Path) -> dict[str, Any]:
     """
 
     try:
-        result = parse_json(read_file(folder / "advice.json"))
-        drawn = folder / "figures.json"
+        advice = read_file(folder / "advice.json")
+        result, drawn = parse_json(advice), folder / "figures.json"
         figures = parse_json(read_file(drawn)) if drawn.exists() else {"recipes": {}}
+        if figures.get("of", stated := hashlib.sha256(advice).hexdigest()) != stated:
+            raise ValueError(
+                "its figures are those of another moment: it was stopped while they were written"
+            )
         for recipe in result["recipes"]:
             recipe.update(figures["recipes"].get(recipe["name"], {}))
         if figures.get("samples"):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from metabalance.data.errors import DataError
+from metabalance.study.store import write_atomically
 
 __all__ = ["Logged", "Tracker", "logged_comparison", "logged_training", "parse_track"]
 
@@ -203,7 +204,7 @@ class _TensorBoard:
             if run.text:
                 writer.add_text("advice", run.text)
         for file in run.files:
-            (folder / file.name).write_bytes(file.read_bytes())
+            write_atomically(folder / file.name, file.read_bytes())
 
 
 def _milliseconds() -> int:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from metabalance import __version__
 from metabalance.judge.intervals import Interval, interval_for
 from metabalance.judge.metrics import get_metric
 from metabalance.plain import plain
@@ -17,8 +18,9 @@ from metabalance.study.reference import make_reference
 from metabalance.study.ship import TrainedModel, candidate_of
 from metabalance.study.sources import Source
 from metabalance.study.splits import carve_validation
+from metabalance.study.unfinished import TUNING
 
-__all__ = ["Fractions", "Training", "finish_training", "train_table"]
+__all__ = ["Fractions", "Training", "finish_training", "fit_protocol", "train_table"]
 
 VALIDATION_FRACTION = 0.2
 
@@ -52,7 +54,7 @@ def train_table(
     network: dict[str, Any] | None = None,
     missing_columns: Literal["error", "impute"] = "error",
     tune: int = 0,
-    tuning: Path | None = None,
+    checkpoint: Path | None = None,
 ) -> Training:
     """Trains a candidate; a fifth of the rows is the validation part.
 
@@ -69,7 +71,7 @@ def train_table(
         network: Settings of the network.
         missing_columns: The policy of ``predict``: ``error`` or ``impute``.
         tune: Trainings that search the options, or 0.
-        tuning: A file for the trials of the search, from which a killed one goes on; None keeps none.
+        checkpoint: A folder from which a killed training goes on, see :mod:`~metabalance.study.unfinished`.
 
     Returns:
         The trained model with the rows kept aside and what it is worth on them.
@@ -91,7 +93,7 @@ def train_table(
     return finish_training(
         table, candidate, train, valid, preprocessor, Fractions(len(fit), validation, held), seed=seed, metric=metric,
         cost=cost, objective=objective, calibration=calibration, prior=prior, holdout=holdout, network=network,
-        tune=tune, tuning=tuning,
+        tune=tune, checkpoint=checkpoint,
     )  # fmt: skip
 
 
@@ -114,7 +116,7 @@ def finish_training(
     table: Source, candidate: Candidate, train: Any, valid: tuple[np.ndarray, np.ndarray], preprocessor: Any,
     split: Fractions, *, seed: int = 0, metric: str = "average_precision", cost: Any = None, objective: str = "f1",
     calibration: str = "bias_corrected", prior: np.ndarray | None = None, holdout: float = 0.0,
-    network: dict[str, Any] | None = None, tune: int = 0, tuning: Path | None = None,
+    network: dict[str, Any] | None = None, tune: int = 0, checkpoint: Path | None = None,
 ) -> Training:  # fmt: skip
     """Fits the candidate on preprocessed rows, and tells what it is worth.
 
@@ -125,7 +127,7 @@ def finish_training(
         valid: Preprocessed validation rows and their classes.
         preprocessor: Fitted.
         split: Which rows are which.
-        seed, metric, cost, objective, calibration, prior, holdout, network, tune, tuning: See :func:`train_table`.
+        seed, metric, cost, objective, calibration, prior, holdout, network, tune, checkpoint: See :func:`train_table`.
     """
     validation, held = split.validation, split.held
     settings = Settings(
@@ -137,7 +139,9 @@ def finish_training(
         objective=objective,
         network=network or {},
         tune=tune,
+        checkpoint=checkpoint,
     )
+    tuning = None if checkpoint is None else checkpoint / TUNING
     fitted = fit_candidate(candidate, train, valid, len(table.classes), seed, settings, tuning)
     goal = fitted.source_prior if prior is None else prior
     record = {
@@ -161,6 +165,19 @@ def finish_training(
     judged = (held, "held-out") if holdout else (validation, "validation")
     model.reference = make_reference(model, table.take(judged[0]), table.target[judged[0]], judged[1])
     return Training(model, held, _held_out(model, table, held, prior) if holdout else {})
+
+
+def fit_protocol(table: Source, recipe: str, options: dict[str, Any]) -> dict[str, Any]:
+    """What must not change between a killed fit and its continuation, as JSON: the data and every option."""
+    return {
+        "format": 1,
+        "version": __version__,
+        "data_fingerprint": table.fingerprint,
+        "target": table.target_name,
+        "positive": str(table.classes[table.positive]),
+        "recipe": recipe,
+        **plain(options),
+    }
 
 
 def _shown(model: TrainedModel, table: Source, rows: np.ndarray, prior: np.ndarray | None) -> dict[str, Any]:
