@@ -211,7 +211,7 @@ def _identity(
     """What the trials of a search hang on; all but their number."""
     digest = hashlib.sha256(repr((__version__, searched, seed, replace(settings, tune=0))).encode())
     for array in (*train, *validation):
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
