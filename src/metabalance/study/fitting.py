@@ -222,7 +222,7 @@ def _identity(
         repr((__version__, searched, seed, replace(settings, tune=0, checkpoint=None))).encode()
     )
     for array in (*train, *validation):
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
