@@ -142,7 +142,7 @@ class ParquetParts:
                 )
             else:
                 sizes = [min(BLOCK, unit.rows - at) for at in range(0, unit.rows, BLOCK)]
-                blocks = ({None: size} for size in sizes)  # type: ignore[assignment]
+                blocks = ({None: size} for size in sizes)
             try:
                 for block in blocks:
                     rows = block[None] if isinstance(block, dict) else block.num_rows
