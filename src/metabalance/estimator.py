@@ -1,10 +1,10 @@
 """The scikit-learn face of the engine and the recipes."""
 
+import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
-from pickle import PickleError
 from typing import Any
 
 import numpy as np
@@ -617,12 +617,12 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         fabric = Fabric(accelerator=self.device.split(":")[0], devices=self.devices, strategy="ddp_spawn")  # type: ignore[arg-type]
         try:
             learned = fabric.launch(_fit_here, self, data, more)
-        except (AttributeError, PickleError) as error:
+        except (AttributeError, pickle.PickleError) as error:
             raise ValueError(
                 f"with devices={self.devices} the settings and the data go to other processes, but something in them "
                 f"cannot be sent there ({error}); use functions and classes of a module, no lambda"
             ) from error
-        self.__dict__.update(learned)
+        self.__dict__.update(pickle.loads(learned))  # the bytes of a process of our own
         return self
 
     def _fabric(self) -> Any:
@@ -640,10 +640,12 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
 
-def _fit_here(fabric: Any, model: MetaBalanceClassifier, data: tuple, more: dict[str, Any]) -> dict[str, Any]:
+def _fit_here(fabric: Any, model: MetaBalanceClassifier, data: tuple, more: dict[str, Any]) -> bytes:
     """In a process of its own, beside others: what the fit learned."""
     torch.set_num_threads(max(1, torch.get_num_threads() // fabric.world_size))
-    return {name: value for name, value in vars(model.fit(*data, **more)).items() if name.endswith("_")}
+    learned = {name: value for name, value in vars(model.fit(*data, **more)).items() if name.endswith("_")}
+    # As bytes: a tensor would be shared memory, gone with this process before the other has opened it.
+    return pickle.dumps(learned)
 
 
 def _kind(image_shape: tuple[int, ...] | None) -> str:
