@@ -1,6 +1,5 @@
 """The scikit-learn face of the engine and the recipes."""
 
-import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -32,6 +31,7 @@ from metabalance.data.augment import default_augment
 from metabalance.data.streamed import Rows
 from metabalance.heads import last_linear
 from metabalance.judge.metrics import get_metric
+from metabalance.launch import fit_in_processes
 from metabalance.networks import Standardize, build_network
 from metabalance.ranks import alone, rank
 from metabalance.recipes import Plan, Task, get_recipe, recipe_options
@@ -306,7 +306,8 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             )
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         self.classes_ = np.arange(num_classes)
-        self.n_features_in_, self.image_shape_, self.preprocessor_ = rows.num_features, None, None
+        self.n_features_in_, self.preprocessor_ = rows.num_features, None
+        self.image_shape_: tuple[int, ...] | None = None
         self.class_weight_ = class_weights(counts, self.class_weight, list(self.classes_)).numpy()
         weights = (
             None if self.class_weight is None else _average_one(torch.as_tensor(self.class_weight_), counts)
@@ -522,7 +523,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         reset = not isinstance(y, str)
         shape = tuple(X.shape[1:]) if getattr(X, "ndim", 2) == 4 else None
         if reset:
-            self.image_shape_: tuple[int, ...] | None = shape
+            self.image_shape_ = shape
         elif shape != self.image_shape_:
             raise ValueError(
                 f"the network was trained on {_kind(self.image_shape_)}, but X holds {_kind(shape)}; give the same kind"
@@ -612,17 +613,8 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
 
     def _launch(self, *data: Any, **more: Any) -> "MetaBalanceClassifier":
         """Fits in as many processes of its own, and takes over what the first of them learned."""
-        from lightning_fabric import Fabric
-
-        fabric = Fabric(accelerator=self.device.split(":")[0], devices=self.devices, strategy="ddp_spawn")  # type: ignore[arg-type]
-        try:
-            learned = fabric.launch(_fit_here, self, data, more)
-        except (AttributeError, pickle.PickleError) as error:
-            raise ValueError(
-                f"with devices={self.devices} the settings and the data go to other processes, but something in them "
-                f"cannot be sent there ({error}); use functions and classes of a module, no lambda"
-            ) from error
-        self.__dict__.update(pickle.loads(learned))  # the bytes of a process of our own
+        learned = fit_in_processes(self, self.devices, self.device.split(":")[0], data, more)
+        self.__dict__.update(learned)
         return self
 
     def _fabric(self) -> Any:
@@ -638,14 +630,6 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self.preprocess is not None
         return tags
-
-
-def _fit_here(fabric: Any, model: MetaBalanceClassifier, data: tuple, more: dict[str, Any]) -> bytes:
-    """In a process of its own, beside others: what the fit learned."""
-    torch.set_num_threads(max(1, torch.get_num_threads() // fabric.world_size))
-    learned = {name: value for name, value in vars(model.fit(*data, **more)).items() if name.endswith("_")}
-    # As bytes: a tensor would be shared memory, gone with this process before the other has opened it.
-    return pickle.dumps(learned)
 
 
 def _kind(image_shape: tuple[int, ...] | None) -> str:

@@ -167,7 +167,7 @@ class StreamedLoader:
             place = (at * GOLDEN + np.random.default_rng([self.seed, self.epoch, 3]).random()) % 1
             last = np.searchsorted(self.edges[:-1], place, side="right")
             number = np.bincount(last, minlength=len(self._used))
-            pieces = [self._draw(i, int(number[i])) for i in np.flatnonzero(number[:-1])]
+            pieces = [self._draw(int(i), int(number[i])) for i in np.flatnonzero(number[:-1])]
             if number[-1]:
                 pieces.append(self._stream(pool, int(number[-1])))
             inputs, target = (torch.cat(column) for column in zip(*pieces))

@@ -107,7 +107,7 @@ def _read_parts(path: Path, header: bool, delimiter: str | None) -> pd.DataFrame
         odd = set(frame.columns) ^ set(first.columns)
         other = [c for c in first if c in frame and is_text(frame[c].dtype) != is_text(first[c].dtype)]
         if odd or other:
-            name = sorted(odd or other)[0]
+            name = sorted(map(str, odd or other))[0]
             does = "is text in one and not in the other" if not odd else "is in one and not in the other"
             raise DataError(
                 f"{file.name}: the column {name!r} {does}, compared with {files[0].name}; write all files alike"

@@ -76,8 +76,8 @@ def drs(task: Task, start: float = 0.8) -> Plan:
         _first_epoch(task, start),
     )
     balanced, prior, _ = stream(task, "class_balanced")
-    tensors = (balanced.loader if isinstance(balanced, Transformed) else balanced).tensors
-    own = BatchLoader(tensors, share(task.batch_size), sampler)
+    plain: Any = balanced.loader if isinstance(balanced, Transformed) else balanced
+    own = BatchLoader(plain.tensors, share(task.batch_size), sampler)
     loader = own if task.augment is None else Transformed(own, task.augment, task.seed)
     return Plan(
         loader=Cycle(loader, steps_per_epoch(task)),

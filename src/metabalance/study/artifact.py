@@ -220,13 +220,13 @@ def _move_into_place(temporary: Path, target: Path, overwrite: bool) -> None:
 
 def exchange(one: Path, other: Path) -> bool:
     """Two folders take each other's name in one step; False where the system has no such call."""
-    libc = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
+    libc: Any = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
     names = os.fsencode(one), os.fsencode(other)
     if hasattr(libc, "renameat2"):  # Linux
         here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
-        return libc.renameat2(here, names[0], here, names[1], swap) == 0  # type: ignore[union-attr]
+        return libc.renameat2(here, names[0], here, names[1], swap) == 0
     if hasattr(libc, "renamex_np"):  # macOS
-        return libc.renamex_np(*names, 2) == 0  # type: ignore[union-attr]
+        return libc.renamex_np(*names, 2) == 0
     return False
 
 

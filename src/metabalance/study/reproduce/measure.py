@@ -111,7 +111,7 @@ def _trained(fit: Fit, split: Split) -> MetaBalanceClassifier:
         random_state=fit.seed,
     )
     (X, y), (X_val, y_val) = split.train, split.validation
-    more = {} if split.unlabeled is None else {"unlabeled": split.unlabeled.numpy()}
+    more: dict[str, Any] = {} if split.unlabeled is None else {"unlabeled": split.unlabeled.numpy()}
     return model.fit(X.numpy(), y, validation_data=(X_val.numpy(), y_val), **more)
 
 

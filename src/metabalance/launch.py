@@ -1,0 +1,48 @@
+"""One fit in several processes of this machine, started for it; what the first of them learned comes back.
+
+The only file that reads a pickle: bytes that a process started here sends back through its own pipe, never a file.
+"""
+
+import pickle
+from typing import Any
+
+import torch
+
+__all__ = ["fit_in_processes"]
+
+
+def fit_in_processes(
+    model: Any, devices: int, accelerator: str, data: tuple, more: dict[str, Any]
+) -> dict[str, Any]:
+    """Calls ``model.fit(*data, **more)`` in each of ``devices`` processes.
+
+    Args:
+        model: Has ``fit``, and trains with the other processes of ``torch.distributed``.
+        devices: Processes, each on a device of its own.
+        accelerator: Of Fabric: ``auto``, ``cpu`` or ``cuda``.
+        data, more: Arguments of ``fit``.
+
+    Returns:
+        The learned attributes, whose names end with an underscore.
+
+    Raises:
+        ValueError: Something in the model or the data cannot be sent to another process.
+    """
+    from lightning_fabric import Fabric
+
+    fabric: Any = Fabric(accelerator=accelerator, devices=devices, strategy="ddp_spawn")
+    try:
+        learned = fabric.launch(_fit_here, model, data, more)
+    except (AttributeError, pickle.PickleError) as error:
+        raise ValueError(
+            f"with devices={devices} the settings and the data go to other processes, but something in them cannot be "
+            f"sent there ({error}); use functions and classes of a module, no lambda"
+        ) from error
+    return pickle.loads(learned)
+
+
+def _fit_here(fabric: Any, model: Any, data: tuple, more: dict[str, Any]) -> bytes:
+    torch.set_num_threads(max(1, torch.get_num_threads() // fabric.world_size))
+    learned = {name: value for name, value in vars(model.fit(*data, **more)).items() if name.endswith("_")}
+    # As bytes: a tensor would be shared memory, gone with this process before the other has opened it.
+    return pickle.dumps(learned)
