@@ -322,7 +322,8 @@ def test_the_engines_make_their_tasks(tmp_path):
 
 
 @pytest.mark.slow
-def test_ray_started_here_is_gone_afterwards():
+def test_ray_started_here_is_gone_afterwards(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     before = {p.pid for p in psutil.process_iter()}
     found = {
         o.task.key: o.value
@@ -342,14 +343,15 @@ def test_a_worker_killed_mid_run_changes_no_bit(cluster, local, tmp_path):
 
     def kill_one(progress):
         if progress.status == "ok" and not killed:
-            for process in psutil.process_iter(["cmdline"]):
-                if (
-                    " ".join(process.info["cmdline"] or []).startswith("ray::erm")
-                    or "ray::" in process.name()
-                ):
-                    process.kill()
-                    killed.append(process.pid)
-                    return
+            fitting = [
+                p
+                for parent in cluster.processes
+                for p in _children(parent)
+                if " ".join(p.cmdline()).startswith(("ray::erm/", "ray::smote/", "ray::logistic/"))
+            ]
+            for process in fitting[:1]:
+                process.kill()
+                killed.append(process.pid)
 
     run = run_comparison(local.table, plan(on_ray), tmp_path / "run", kill_one)
     assert killed
