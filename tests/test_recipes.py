@@ -199,6 +199,7 @@ def test_presets_carry_the_published_settings(name):
     assert len(next(iter(plan.loader))[1]) == preset.outer_batch
     assert plan.step.settings == {
         "order": 2,
+        "shared": True,
         **{setting: getattr(preset, setting) for setting in ("inner_lr", "accumulate", "leak")},
     }
     assert (plan.scheduler is not None) == (name == "cifar")

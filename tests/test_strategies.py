@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from metabalance import MetaBalanceClassifier, engine
+from metabalance import MetaBalanceClassifier, checkpoint, engine
 from metabalance.optimize import SAM
 from metabalance.recipes import RECIPES
 from metabalance.recipes.needs import recipe_needs
@@ -131,7 +131,7 @@ class TestCompile:
         assert len(eager) == 1
         assert not any("_orig_mod" in key for key in model.module_.state_dict())
         np.testing.assert_allclose(model.predict_proba(X), classifier().fit(X, Y).predict_proba(X), atol=1e-6)
-        states = torch.load(tmp_path / "run.ckpt", weights_only=True)["content"]["states"]["model"]
+        states = checkpoint.load(tmp_path / "run.ckpt")["states"]["model"]
         assert states.keys() == model.module_.state_dict().keys()
 
     def test_without_a_compiler_one_sentence_says_so(self, monkeypatch):

@@ -91,6 +91,7 @@ ALLOWED = {
         "recipes",
         "optimize",
         "strategies",
+        "checkpoint",
     },
     "cli": {"", "data", "methods", "study"},
 }

@@ -1,10 +1,10 @@
 """Plain values, as JSON has them: no numpy, no tuples, and no NaN; and text that shows all that is in it."""
 
+import math
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
 
 __all__ = ["plain", "visible"]
 
@@ -16,18 +16,18 @@ _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 def plain(value: Any) -> Any:
     """Mappings with text as keys, lists, and plain numbers; what is not finite becomes None.
 
+    >>> import numpy as np
     >>> plain({"a": (np.float64("nan"), np.int64(3)), 1: np.array([[True, False]])})
     {'a': [None, 3], '1': [[True, False]]}
     """
     if isinstance(value, Mapping):
         return {str(key): plain(v) for key, v in value.items()}
-    if isinstance(value, np.ndarray):
+    numpy = sys.modules.get("numpy")  # text is made visible where nothing heavy is imported
+    if numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic)):
         value = value.tolist()
     if isinstance(value, (list, tuple)):
         return [plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def visible(text: str) -> str:

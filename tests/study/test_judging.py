@@ -220,7 +220,7 @@ def test_bad_input_is_one_sentence(csv, tmp_path):
     refused(run(csv, *target, "--json", tmp_path / "there.json"), "exists", "--json")
     refused(run(csv, *target, "--stream"), "reads Parquet")
     refused(run(tmp_path / "no.parquet", *target, "--stream"), "does not exist")
-    refused(run(tmp_path / "broken.parquet", *target, "--stream"), "cannot be read as Parquet")
+    refused(run(tmp_path / "broken.parquet", *target, "--stream"), "no parquet file")
     refused(run(tmp_path / "empty.parquet", *target, "--stream"), "no rows")
     refused(run(tmp_path / "missing.parquet", *target, "--stream"), "missing")
     refused(run(tmp_path / "seven.parquet", *target, "--stream"), "probabilities")

@@ -202,7 +202,9 @@ def whole(table, tmp_path_factory):
     return found
 
 
-@pytest.mark.parametrize(("recipe", "number"), [(GRID, 7), (PHASES, 3)])
+@pytest.mark.parametrize(
+    ("recipe", "number"), [(GRID, 3), (PHASES, 2), pytest.param(GRID, 12, marks=pytest.mark.slow)]
+)
 def test_fit_killed_at_exact_moments(recipe, number, table, whole, tmp_path):
     bits, total, _ = whole[recipe]
     other = model_bits(whole[PHASES if recipe == GRID else GRID][2])
@@ -321,9 +323,10 @@ def compared(table, tmp_path_factory):
     return run_bits(folder / "run"), int((folder / "said.moments").read_text()), folder / "run"
 
 
-def test_compare_killed_at_exact_moments(table, compared, tmp_path):
+@pytest.mark.parametrize("number", [3, pytest.param(12, marks=pytest.mark.slow)])
+def test_compare_killed_at_exact_moments(number, table, compared, tmp_path):
     bits, total, _ = compared
-    for moment in spread(total, 7):
+    for moment in spread(total, number):
         folder = tmp_path / str(moment)
         folder.mkdir()
         command = ["compare", table, *COMPARE, "--out", folder / "run"]

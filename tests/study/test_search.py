@@ -317,7 +317,7 @@ def test_a_killed_fit_goes_on_to_the_same_bits(tmp_path, monkeypatch):
     from metabalance.study import fitting
 
     whole = fitted("erm", tune=5)
-    train, calls = fitting._train, []
+    train, calls = fitting.train_one, []
 
     def killed(*given):
         calls.append(given)
@@ -326,11 +326,11 @@ def test_a_killed_fit_goes_on_to_the_same_bits(tmp_path, monkeypatch):
         return train(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fitting, "_train", killed)
+        patch.setattr(fitting, "train_one", killed)
         with pytest.raises(KeyboardInterrupt):
             fitted("erm", tune=5, path=tmp_path / "erm.db")
     calls.clear()
-    monkeypatch.setattr(fitting, "_train", lambda *given: calls.append(given) or train(*given))
+    monkeypatch.setattr(fitting, "train_one", lambda *given: calls.append(given) or train(*given))
     rest = fitted("erm", tune=5, path=tmp_path / "erm.db")
     assert len(calls) in (2, 3)  # two trials, and the best model if it was an earlier one
     assert (rest.options, rest.tuning, rest.validation) == (whole.options, whole.tuning, whole.validation)
@@ -411,6 +411,7 @@ def invoked(*arguments):
         return CliRunner().invoke(app, [*map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_compare_and_fit_with_a_budget(tmp_path):
     import pandas as pd
 

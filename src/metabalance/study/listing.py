@@ -47,8 +47,9 @@ def _show_strategies(markdown: bool) -> None:
     if markdown:
         print(strategies_markdown())
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from metabalance.study.terminal import Console
 
     table = Table(box=None, pad_edge=False)
     for column in ("recipe", *HEADS.values()):

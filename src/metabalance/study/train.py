@@ -20,7 +20,7 @@ from metabalance.study.sources import Source
 from metabalance.study.splits import carve_validation
 from metabalance.study.unfinished import TUNING
 
-__all__ = ["Fractions", "Training", "finish_training", "fit_protocol", "train_table"]
+__all__ = ["Training", "fit_protocol", "train_table"]
 
 VALIDATION_FRACTION = 0.2
 

@@ -16,7 +16,7 @@ from metabalance.study.candidates import BASELINES, Candidate, check_options
 from metabalance.study.sources import Table
 from metabalance.study.train import VALIDATION_FRACTION, Fractions, Training, finish_training
 
-__all__ = ["STREAMED", "StreamedTable", "check_streamed", "open_streamed", "train_streamed"]
+__all__ = ["STREAMED", "check_streamed", "open_streamed", "train_streamed"]
 
 SAMPLE = 200_000  # rows that preprocessing is fitted on, and at most as many to validate and to judge on
 RARE = 200  # validation rows of the rarest class before the sample may be cut
