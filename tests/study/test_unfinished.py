@@ -48,7 +48,7 @@ def test_points_are_kept_and_only_the_best_checkpoint_stays(tmp_path, monkeypatc
     assert [p["value"] for p in again.finished] == [0.5, 0.7, 0.6]
     assert sorted(f.name for f in tmp_path.glob("checkpoint-*")) == ["checkpoint-1", "checkpoint-1.phase2"]
     (tmp_path / "points.json").write_text("[")
-    with pytest.raises(DataError, match="remove .* to start the fit anew"):
+    with pytest.raises(DataError, match=r"remove .* to start the fit anew"):
         Points(tmp_path)
     assert Points(None).finished == []
 
