@@ -85,7 +85,7 @@ def main() -> None:
     )
     text = f"""# How it scales
 
-Measured on {datetime.date.today()} by `OMP_NUM_THREADS=1 python benchmarks/scale.py`: one run, one thread of {os.cpu_count()} shared cores
+Measured on {datetime.date.today()} by `OMP_NUM_THREADS=1 python benchmarks/scale.py`, its points one after the other beside other light work, one thread of {os.cpu_count()} shared cores
 ({platform.machine()}), Python {platform.python_version()}, torch {torch.__version__.split("+")[0]}. Processor seconds of the work alone, each point in a
 process of its own; the exponent is the slope of log seconds on log size over the sizes that take at least {FLOOR} s: 1 is linear, below 1
 fixed costs still show. MiB is what the process gained above the data it works on.
@@ -110,7 +110,8 @@ fixed costs still show. MiB is what the process gained above the data it works o
 
 ## Recipes
 
-One epoch, 20 columns, two classes, 1 % positives, batches of 256, what the recipe does before training included.
+One epoch, 20 columns, two classes, 1 % positives, batches of 256, what the recipe does before training included;
+{len({f["what"] for f in found if f["part"] == "recipes"})} of the recipes have been measured.
 
 {recipes(found)}
 
