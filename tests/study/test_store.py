@@ -166,3 +166,12 @@ def test_a_folder_that_its_holder_removed_is_not_worked_in(tmp_path):
         patch.setattr(os, "open", removed_meanwhile)
         with pytest.raises(DataError, match="has just finished"), locked(folder):
             pass
+
+
+def test_a_link_planted_at_the_temporary_name_is_not_written_through(tmp_path):
+    other = tmp_path / "other"
+    other.write_text("kept")
+    (tmp_path / f".goal.{os.getpid()}.tmp").symlink_to(other)
+    write_atomically(tmp_path / "goal", b"new")
+    assert other.read_text() == "kept"
+    assert (tmp_path / "goal").read_bytes() == b"new"
