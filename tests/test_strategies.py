@@ -12,7 +12,7 @@ from metabalance.optimize import SAM
 from metabalance.recipes import RECIPES
 from metabalance.recipes.needs import recipe_needs
 from metabalance.sharding import gathered, sharded
-from metabalance.strategies import NEEDS, STRATEGIES, check, needs_of, why_not
+from metabalance.strategies import NEEDS, STRATEGIES, asked_for, check, needs_of, why_not
 from metabalance.study.candidates import parse_candidates
 from metabalance.study.strategies_table import refuse_unfit, strategies_markdown, strategy_rows
 
@@ -177,3 +177,9 @@ def test_processes_started_by_fit_itself():
     )
     with pytest.raises(ValueError, match="cannot be sent there"):
         classifier(devices=2, module=lambda features, classes: nn.Linear(features, classes)).fit(X, Y)
+
+
+def test_what_settings_ask_for():
+    assert asked_for() == []
+    assert asked_for(2, "fsdp", 3, True) == ["ddp", "fsdp", "accumulate", "compile"]
+    assert set(asked_for(2, "fsdp", 3, True)) | {"bf16-mixed"} == set(STRATEGIES)

@@ -1,6 +1,5 @@
 """One file from which a killed run goes on: written whole or not at all, and reading it runs no code."""
 
-import contextlib
 import os
 import random
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from metabalance.atomic import replacing
 from metabalance.nested import pack, unpack
 
 __all__ = ["load", "random_state", "save", "set_random_state"]
@@ -32,7 +32,6 @@ def save(path: str | os.PathLike, content: dict[str, Any], verify: bool = False)
         ValueError: Something in ``content`` could not be read back.
     """
     path = Path(path)
-    part = path.with_name(path.name + ".part")
     try:
         parts = list(pack({"format": _FORMAT, "content": content}))
     except ValueError as error:
@@ -41,17 +40,13 @@ def save(path: str | os.PathLike, content: dict[str, Any], verify: bool = False)
             f"could not be read back from a checkpoint ({error})"
         ) from error
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Anew, so that nothing is written through a link that lies under this name.
-    part.unlink(missing_ok=True)
-    with open(part, "xb") as file:
-        for piece in parts:
-            file.write(piece)
-        file.flush()
-        os.fsync(file.fileno())
-    if verify:
-        load(part)
-    os.replace(part, path)
-    _sync_folder(path.parent)
+    # One name for all processes: a killed one leaves no litter.
+    with replacing(path, beside=f"{path.name}.part") as part:
+        with part.open("xb") as file:
+            for piece in parts:
+                file.write(piece)
+        if verify:
+            load(part)
 
 
 def load(path: str | os.PathLike) -> dict[str, Any]:
@@ -71,17 +66,6 @@ def load(path: str | os.PathLike) -> dict[str, Any]:
     if not isinstance(stored, dict) or stored.get("format") != _FORMAT or "content" not in stored:
         raise ValueError(f"{os.fspath(path)} was not written by this version's fit(); {_ADVICE}")
     return stored["content"]
-
-
-def _sync_folder(folder: Path) -> None:
-    """The new name is on the disk too; a file system that cannot promise it is no reason to stop."""
-    if os.name == "posix":
-        with contextlib.suppress(OSError):
-            descriptor = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
 
 
 def random_state(generators: list[torch.Generator], device: torch.device) -> dict[str, Any]:

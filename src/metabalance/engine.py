@@ -294,8 +294,8 @@ def fit(
     if clip_norm is not None and not clip_norm > 0:
         # torch would scale by a negative number without a word, and climb.
         raise ValueError(f"clip_norm must be above 0, or None for no clipping, but {clip_norm} was given")
-    asked = {"accumulate": accumulate != 1, "compile": compile, "fsdp": shard}
-    strategies.check([name for name, wanted in asked.items() if wanted], strategies.needs_of(step, objective))
+    asked = strategies.asked_for(1, "fsdp" if shard else "auto", accumulate, compile)
+    strategies.check(asked, strategies.needs_of(step, objective))
     if accumulate != 1:
         step = AccumulatedStep(accumulate)
     if shard and checkpoint is not None:

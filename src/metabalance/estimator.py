@@ -37,7 +37,7 @@ from metabalance.ranks import alone, rank
 from metabalance.recipes import Plan, Task, get_recipe, recipe_options
 from metabalance.recipes.needs import recipe_needs
 from metabalance.run import joined_fabric
-from metabalance.strategies import check
+from metabalance.strategies import asked_for, check
 
 __all__ = ["MetaBalanceClassifier"]
 
@@ -209,7 +209,7 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
             validation_data: ``(X, y)`` in place of a held-out share.
             unlabeled: Rows without a label, for the recipes that learn from them.
             callback: Called with each epoch's row of the history, and ``selectable`` in it: whether this epoch may
-                become the model. What it raises ends the training.
+                become the model. What it raises ends the training. Not called where ``devices`` starts processes.
 
         Returns:
             The fitted estimator.
@@ -607,9 +607,8 @@ class MetaBalanceClassifier(ClassifierMixin, BaseEstimator):
 
     def _asked(self) -> list[str]:
         """The strategies asked for that not every recipe goes with."""
-        asked = {"ddp": self.devices > 1 or not alone(), "fsdp": self.strategy == "fsdp"}
-        asked |= {"accumulate": self.accumulate > 1, "compile": bool(self.compile)}
-        return [name for name, wanted in asked.items() if wanted]
+        devices = self.devices if alone() else max(self.devices, 2)
+        return asked_for(devices, self.strategy, self.accumulate, self.compile)
 
     def _launch(self, *data: Any, **more: Any) -> "MetaBalanceClassifier":
         """Fits in as many processes of its own, and takes over what the first of them learned."""

@@ -7,7 +7,7 @@ method is named: the table in the documentation and the refusals before training
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["NEEDS", "STRATEGIES", "check", "needs_of", "why_not"]
+__all__ = ["NEEDS", "STRATEGIES", "asked_for", "check", "needs_of", "why_not"]
 
 NEEDS: dict[str, str] = {
     "own_step": "it takes a step of its own for each batch",
@@ -30,6 +30,23 @@ STRATEGIES: dict[str, tuple[str, ...]] = {
     "accumulate": ("own_step", "compares", "unknown"),
     "compile": ("bare", "second_order", "features", "unknown"),
 }
+
+
+def asked_for(
+    devices: int = 1, strategy: str = "auto", accumulate: int = 1, compile: bool = False
+) -> list[str]:
+    """The strategies that these settings ask for and that not everything goes with.
+
+    >>> asked_for(devices=2, accumulate=4)
+    ['ddp', 'accumulate']
+    """
+    asked = {
+        "ddp": devices > 1,
+        "fsdp": strategy == "fsdp",
+        "accumulate": accumulate != 1,
+        "compile": bool(compile),
+    }
+    return [name for name, wanted in asked.items() if wanted]
 
 
 def needs_of(step: Any, objective: Any = None) -> frozenset[str]:

@@ -95,13 +95,13 @@ def _run(arguments, said, moment=None, often=True, serial=True, most=None, a_day
 
     from metabalance import run
     from metabalance.cli import app
-    from metabalance.study import fitting, unfinished, workers
+    from metabalance.study import engines, fitting, unfinished
 
     torch.set_num_threads(1)
     if often:
         fitting.CHECKPOINT_SECONDS, run.CHECKPOINT_SHARE, unfinished.SECONDS_BETWEEN = 1e-9, 1e9, 0.0
     if serial:
-        workers.run_tasks = _serial
+        engines.run_tasks = _serial
     if a_day_back:
         real = time.time
         time.time = lambda: real() - 86_400
@@ -232,8 +232,12 @@ def test_a_fit_killed_after_its_model_was_saved_says_so(table, whole, tmp_path):
     assert (status, "saved before" in said) == (0, True)
     assert model_bits(tmp_path / "model") == bits
     assert not working_folder(tmp_path / "model").exists()
+    # The same fit again has nothing to do; any other is refused. Neither touches the model.
     status, said = run(command, tmp_path)
+    assert (status, "saved before" in said) == (0, True)
+    status, said = run([*command, "--seed", "1"], tmp_path)
     assert (status, "exists" in said) == (2, True)
+    assert model_bits(tmp_path / "model") == bits
 
 
 @pytest.fixture
@@ -320,7 +324,11 @@ def compared(table, tmp_path_factory):
     folder = tmp_path_factory.mktemp("compared")
     status, said = run(["compare", table, *COMPARE, "--out", folder / "run"], folder, moment=-1)
     assert status == 0, said
-    return run_bits(folder / "run"), int((folder / "said.moments").read_text()), folder / "run"
+    total = int((folder / "said.moments").read_text())
+    assert total > 6 * len(
+        list((folder / "run" / "fits").iterdir())
+    )  # the writing of results is among the moments
+    return run_bits(folder / "run"), total, folder / "run"
 
 
 @pytest.mark.parametrize("number", [3, pytest.param(12, marks=pytest.mark.slow)])

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from metabalance import checkpoint
+from metabalance.atomic import replacing, sync_folder
 from metabalance.data.errors import DataError
 from metabalance.study import unfinished as module
 from metabalance.study.load import beyond_memory, make_table
@@ -14,6 +15,7 @@ from metabalance.study.unfinished import (
     Points,
     checkpoint_name,
     identity,
+    may_be_saved,
     unfinished,
     was_saved,
     where_it_stands,
@@ -80,7 +82,15 @@ def test_the_folder_stays_when_there_is_something_to_go_on_from(tmp_path, left):
 
 
 def test_another_model_at_the_goal_is_not_ours(tmp_path):
-    assert not was_saved(tmp_path / "none", {"format": 1})
+    out = tmp_path / "model"
+    assert not was_saved(out, {"format": 1})
+    assert not may_be_saved(out, "metabalance fit")
+    out.mkdir()
+    assert not may_be_saved(out, "metabalance fit")
+    (out / "manifest.json").write_text('{"content": {"command": "metabalance fit"}}')
+    assert may_be_saved(out, "metabalance fit")
+    assert not may_be_saved(out, "metabalance fit --seed 1")
+    assert not was_saved(out, {"format": 1})
 
 
 def test_only_large_parquet_is_beyond_memory(tmp_path):
@@ -88,3 +98,23 @@ def test_only_large_parquet_is_beyond_memory(tmp_path):
     assert not beyond_memory(tmp_path / "small.parquet")
     (tmp_path / "a.csv").write_text("x\n1\n")
     assert not beyond_memory(tmp_path / "a.csv")
+
+
+def test_a_file_takes_the_place_of_the_old_one_whole_or_not_at_all(tmp_path):
+    goal = tmp_path / "goal"
+    goal.write_text("old")
+
+    def stopped():
+        with replacing(goal) as place:
+            place.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    assert [f.read_text() for f in tmp_path.iterdir()] == ["old"]
+    with replacing(goal) as place:
+        place.write_text("new")
+    assert [f.read_text() for f in tmp_path.iterdir()] == ["new"]
+    sync_folder(tmp_path / "none")
+    with pytest.raises(FileNotFoundError):
+        sync_folder(tmp_path / "none", strict=True)

@@ -6,7 +6,6 @@ words only, so a saved preprocessor is data, not code: nothing in the file is ex
 
 import hashlib
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +17,7 @@ from safetensors import SafetensorError
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from metabalance.atomic import replacing
 from metabalance.data.encoders import GRAMS, Dates, Empty, Encoder, Letters, Levels, Number, fit_encoder
 from metabalance.data.errors import DataError
 from metabalance.data.limits import parse_json
@@ -168,13 +168,8 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
 
     def save(self, path: Any) -> None:
         """Writes :meth:`dumps` to a file."""
-        path = Path(path)
-        part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            part.write_bytes(self.dumps())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with replacing(Path(path)) as place:
+            place.write_bytes(self.dumps())
 
     @classmethod
     def load(cls, path: Any) -> "TablePreprocessor":

@@ -6,13 +6,13 @@ The rows themselves are stored, in JSON, with how they were chosen.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from metabalance.atomic import replacing
 from metabalance.data.errors import DataError
 from metabalance.data.limits import parse_json
 
@@ -69,15 +69,10 @@ def save_subset(
         "content_sha256": None if rows is None else _digest(np.asarray(rows)),
         "index": index.tolist(),
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w") as file:
-            file.write(json.dumps(document))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with replacing(path) as place:
+            place.write_text(json.dumps(document))
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise DataError(f"{path} cannot be written ({error.strerror}); choose another place") from error
 
 

@@ -136,6 +136,7 @@ class BMCLoss(_BalancedMSE):
 
     def __init__(self, noise: float = 1.0, learn_noise: bool = False, reduction: str = "mean") -> None:
         super().__init__(noise, learn_noise, reduction)
+        self.compares_rows = True
 
     def scores(self, p: Tensor, y: Tensor, s2: Tensor) -> Tensor:
         # Differences first: the expanded square would cancel for targets far from 0.

@@ -26,6 +26,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from metabalance import __version__
+from metabalance.atomic import sync_folder
 from metabalance.data.errors import DataError
 from metabalance.data.limits import check_size, parse_json, read_file
 
@@ -90,7 +91,7 @@ def write_artifact(
             for name, data in contents.items():
                 _write(temporary / name, data)
             _write(temporary / MANIFEST, document)
-            _sync_folder(temporary)
+            sync_folder(temporary, strict=True)
             _move_into_place(temporary, target, overwrite)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -215,7 +216,7 @@ def _move_into_place(temporary: Path, target: Path, overwrite: bool) -> None:
         shutil.rmtree(aside, ignore_errors=True)
     else:
         os.replace(temporary, target)
-    _sync_folder(target.parent)
+    sync_folder(target.parent, strict=True)
 
 
 def exchange(one: Path, other: Path) -> bool:
@@ -252,15 +253,6 @@ def _write(path: Path, data: bytes) -> None:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 # -------------------------------------------------------------------------------------------- reading

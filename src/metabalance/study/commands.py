@@ -140,13 +140,13 @@ def fit_command(
     from metabalance.study.search import import_optuna
     from metabalance.study.tracking import logged_training, parse_track
     from metabalance.study.train import fit_protocol, train_table
-    from metabalance.study.unfinished import identity, unfinished, was_saved, where_it_stands, working_folder
+    from metabalance.study.unfinished import identity, may_be_saved, unfinished, was_saved, where_it_stands
 
     console = Console()
     tracker = parse_track(track)
     if missing_columns not in ("error", "impute"):
         raise DataError(f"--missing-columns {missing_columns!r} is unknown; use error or impute")
-    left = not overwrite and out.exists() and working_folder(out).exists()
+    left = not overwrite and may_be_saved(out, command)
     if not left:
         check_goal(out, overwrite)
     if overwrite and out.exists() and not (out / "manifest.json").is_file():

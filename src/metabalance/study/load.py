@@ -11,6 +11,7 @@ from metabalance.data.checks import apply_findings, check_images, check_table
 from metabalance.data.dates import date_format
 from metabalance.data.errors import DataError
 from metabalance.data.images import Images, holds_images, read_images
+from metabalance.data.limits import machine_memory
 from metabalance.data.parts import PARQUET, ParquetParts, holds_parts, list_parts
 from metabalance.data.tables import read_table, resolve_column, to_pandas
 from metabalance.data.target import encode_target
@@ -39,19 +40,14 @@ def beyond_memory(path: Path) -> str | None:
 
     Only Parquet tells its size beforehand.
     """
-    import os
-
     if not (holds_parts(path) or Path(path).suffix.lower() in PARQUET) or holds_images(path):
         return None
     if list_parts(path)[1][0].suffix.lower() not in PARQUET:
         return None
     parts = ParquetParts(path)
     needed = parts.rows * len(parts.names) * 8 * COPIES
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not known on Windows
-        return None
-    if needed <= MEMORY_SHARE * memory:
+    memory = machine_memory()
+    if memory is None or needed <= MEMORY_SHARE * memory:
         return None
     return (
         f"has {parts.rows:,} rows and would take about {needed / 2**30:.1f} GiB, more than a quarter of the "

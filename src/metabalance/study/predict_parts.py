@@ -1,8 +1,8 @@
 """Parquet of any length scored part by part: each part appears whole, and a killed run goes on after the last."""
 
+import contextlib
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from metabalance.atomic import replacing
 from metabalance.data.errors import DataError
 from metabalance.data.parts import BLOCK, ParquetParts
 from metabalance.data.tables import plain_frame
@@ -121,23 +122,16 @@ def _scored(trained: TrainedModel, block: pa.Table, names: list[str], prior: np.
 
 
 def _write(path: Path, tables: Any) -> None:
-    """Writes beside the goal, syncs, renames, as :func:`~metabalance.study.store.write_atomically` does."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Writes a part, whole or not at all."""
     try:
-        writer = None
-        for table in tables:
-            writer = pq.ParquetWriter(temporary, table.schema) if writer is None else writer
-            writer.write_table(table)
-        if writer is not None:
-            writer.close()
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise cannot_write(path, error) from error
-        raise
+        with replacing(path) as place, contextlib.ExitStack() as stack:
+            writer = None
+            for table in tables:
+                if writer is None:
+                    writer = stack.enter_context(pq.ParquetWriter(place, table.schema))
+                writer.write_table(table)
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def _name(i: int) -> str:

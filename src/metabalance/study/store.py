@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from metabalance.atomic import replacing
 from metabalance.data.errors import DataError
 from metabalance.data.limits import check_npz, parse_json
 from metabalance.study.changes import changes
@@ -35,34 +36,12 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         DataError: The disk is full or the folder cannot be written to.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.unlink(missing_ok=True)  # a link planted there would be written through
-        with temporary.open("xb") as file:
+        with replacing(path) as place, place.open("xb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-    except BaseException as error:  # Ctrl-C too leaves no half file
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise cannot_write(path, error) from error
-        raise
-
-
-def sync_folder(folder: Path) -> None:
-    """A renamed file's new name is on the disk too; a file system that cannot promise it is no reason to stop."""
-    if os.name != "posix":
-        return
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def cannot_write(path: Path, error: OSError) -> DataError:

@@ -5,7 +5,7 @@ from typing import Any
 
 from metabalance.recipes import RECIPES
 from metabalance.recipes.needs import recipe_needs
-from metabalance.strategies import STRATEGIES, check, why_not
+from metabalance.strategies import STRATEGIES, asked_for, check, why_not
 from metabalance.study.candidates import Candidate
 
 __all__ = ["refuse_unfit", "strategies_markdown", "strategy_rows"]
@@ -54,9 +54,8 @@ def strategies_markdown() -> str:
 
 def refuse_unfit(candidates: Iterable[Candidate], network: dict[str, Any]) -> None:
     """Raises ValueError for a recipe that does not go with what the network's settings ask for."""
-    asked = {"ddp": network.get("devices", 1) > 1, "fsdp": network.get("strategy") == "fsdp"}
-    asked |= {"accumulate": network.get("accumulate", 1) > 1, "compile": network.get("compile", False)}
-    wanted = [name for name, value in asked.items() if value]
+    settings = ("devices", "strategy", "accumulate", "compile")
+    wanted = asked_for(**{name: network[name] for name in settings if name in network})
     for candidate in candidates if wanted else ():
         if candidate.name in RECIPES:
             known = {key: values[0] for key, values in candidate.options if key not in network}

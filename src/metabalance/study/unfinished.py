@@ -16,9 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from metabalance.data.errors import DataError
+from metabalance.data.limits import parse_json, read_file
+from metabalance.study.artifact import MANIFEST
 from metabalance.study.store import RunStore, cannot_write, locked, write_atomically
 
-__all__ = ["TUNING", "Points", "identity", "unfinished", "was_saved", "where_it_stands", "working_folder"]
+__all__ = [
+    "TUNING",
+    "Points",
+    "identity",
+    "may_be_saved",
+    "unfinished",
+    "was_saved",
+    "where_it_stands",
+    "working_folder",
+]
 
 POINTS = "points.json"
 TUNING = "tuning.db"  # trials of a search
@@ -66,18 +77,30 @@ def unfinished(out: Path, protocol: dict[str, Any], data: dict[str, Any]) -> Ite
         _remove(folder)
 
 
-def was_saved(out: Path, protocol: dict[str, Any]) -> bool:
-    """Whether the model at the goal is that of this very fit, killed just before it removed its working folder.
+def may_be_saved(out: Path, command: str) -> bool:
+    """Whether the model at the goal may be that of this very fit: a working folder is beside it, or it tells the command.
 
-    The folder is removed then.
+    Cheap, and no more than a reason to look closer, see :func:`was_saved`.
     """
+    if not out.exists():
+        return False
+    if working_folder(out).exists():
+        return True
+    try:
+        return parse_json(read_file(out / MANIFEST))["content"].get("command") == command
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return False
+
+
+def was_saved(out: Path, protocol: dict[str, Any]) -> bool:
+    """Whether the model at the goal is that of this very fit, killed when it was saved; a working folder is removed."""
     from metabalance.study.ship import TrainedModel
 
     try:
         same = TrainedModel.load(out).record.get("fit") == identity(protocol)
     except DataError:
         return False
-    if same:
+    if same and working_folder(out).exists():
         with locked(working_folder(out)):
             _remove(working_folder(out))
     return same
