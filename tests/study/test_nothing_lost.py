@@ -240,6 +240,28 @@ def test_a_fit_killed_after_its_model_was_saved_says_so(table, whole, tmp_path):
     assert model_bits(tmp_path / "model") == bits
 
 
+def test_a_streamed_fit_goes_on_and_knows_its_files(table, tmp_path):
+    data = tmp_path / "table.parquet"
+    pd.read_csv(table).to_parquet(data, row_group_size=40)
+    out = tmp_path / "model"
+    command = ["fit", data, *FIT, "--stream", "--recipe", "metabalance", "--out", out]
+    status, said = run(command, tmp_path, moment=-1)
+    assert status == 0, said
+    bits, total = model_bits(out), int((tmp_path / "said.moments").read_text())
+    for moment in (total // 3, 2 * total // 3):
+        shutil.rmtree(out)
+        assert run(command, tmp_path, moment=moment)[0] == -signal.SIGKILL
+        assert not out.exists()
+        status, said = run(command, tmp_path)
+        assert (status, "going on from epoch" in said) == (0, True), said
+        assert model_bits(out) == bits
+    shutil.rmtree(out)
+    assert run(command, tmp_path, moment=total // 3)[0] == -signal.SIGKILL
+    pd.read_csv(table).iloc[::-1].to_parquet(data, row_group_size=40)
+    status, said = run(command, tmp_path)
+    assert (status, "holds a run with another" in said, out.exists()) == (2, True, False), said
+
+
 @pytest.fixture
 def stopped(table, whole, tmp_path):
     """A fit killed with checkpoints on the disk, its table and its command."""
