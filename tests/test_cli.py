@@ -331,7 +331,7 @@ def test_ctrl_c_keeps_finished_fits_and_leaves_no_process(csv, tmp_path):
 
 
 def test_long_labels_are_broken_between_options():
-    from metabalance.study.commands import _folded
+    from metabalance.study.showing import _folded
 
     label = "metabalance(order=2,inner_lr=0.1|0.01,leak=0.005)"
     lines = _folded(label, 19).splitlines()

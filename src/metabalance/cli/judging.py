@@ -101,7 +101,7 @@ def predict(
     skip_broken: SkipBrokenOption = False,
 ) -> None:
     """Score new rows or images with a saved model: calibrated probabilities and decisions."""
-    from metabalance.study.commands import predict_command
+    from metabalance.study.predict_command import predict_command
 
     predict_command(
         model=model, data=data, out=out, prior=prior, overwrite=overwrite, header=header, delimiter=delimiter,

@@ -1,13 +1,10 @@
 """What the commands do, with the terminal as their only reader."""
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from rich.markup import escape
-from rich.table import Table as Grid
 
 from metabalance.data.errors import DataError
 from metabalance.study.candidates import DEFAULT_RECIPES, check_options, parse_candidates
@@ -23,10 +20,10 @@ from metabalance.study.given import (
     rule_of,
 )
 from metabalance.study.load import beyond_memory, load_data, parse_duration, parse_prior
+from metabalance.study.showing import show_result, show_streamed, show_table, told_search
 from metabalance.study.sources import Source
 from metabalance.study.terminal import Console
 
-SHOWN_CLASSES = 12
 IMAGE_NETWORKS = ("convnet", "resnet32", "wideresnet", "mlp")
 IMAGE_BATCH = 128
 
@@ -161,7 +158,8 @@ def fit_command(
     metric = known_metric(metric)
     way = _way(candidates, precision, accumulate, compiled, devices)
     beyond = beyond_memory(data) if stream is None else None
-    if stream or beyond:
+    streamed = bool(stream or beyond)
+    if streamed:
         if tune:
             raise DataError(
                 "--tune and --stream do not go together; tune on a sample of the rows, then name the options"
@@ -189,7 +187,6 @@ def fit_command(
         objective or ("cost" if matrix is not None else "f1"), len(table.classes), matrix
     )
     goal = parse_prior(prior, table.classes, table.positive)
-    streamed = bool(stream or beyond)
     if streamed:
         show_streamed(console, table)
     else:
@@ -257,215 +254,6 @@ def _open_streamed(
     for candidate in parse_candidates(recipe):
         check_streamed(candidate)
     return open_streamed(data, target, **options)
-
-
-def show_streamed(console: Console, streamed: Any) -> None:
-    """What is streamed, and what the checks found in a sample of it."""
-    counts = streamed.labelled.counts
-    order = np.argsort(-counts, kind="stable")[-SHOWN_CLASSES:]
-    classes = ", ".join(f"{streamed.classes[i]} {counts[i]:,}" for i in order)
-    table = streamed.table
-    what = f"target {table.target_name}: {classes}; positive: {table.classes[table.positive]}"
-    console.print(
-        f"[bold]{escape(table.name)}[/]: " + escape(f"{streamed.described}, {what}"), highlight=False, soft_wrap=True
-    )  # fmt: skip
-    for finding in table.findings:
-        text = f"{finding.message} (in a sample)"
-        console.print(f"[yellow]{finding.code}[/] {escape(text)}", highlight=False, soft_wrap=True)
-
-
-def predict_command(
-    *,
-    model: Path,
-    data: Path,
-    out: Path,
-    prior: str | None,
-    overwrite: bool,
-    header: bool,
-    delimiter: str | None,
-    prefix: str = "",
-    skip_broken: bool = False,
-) -> None:
-    """Scores a table, or images, with a saved model."""
-    from metabalance.data.tables import read_table
-    from metabalance.study.ship import TrainedModel
-    from metabalance.study.store import write_table
-
-    if out.is_dir() or not out.suffix:
-        _predict_parts(model, data, out, prior, overwrite, prefix)
-        return
-    if out.suffix not in (".parquet", ".csv", ".tsv", ".feather"):
-        raise DataError(
-            f"--out {out} must end in .parquet, .csv, .tsv or .feather, or be a folder for scores in parts"
-        )
-    check_goal(out, overwrite)
-    if (size := beyond_memory(data)) is not None:
-        raise DataError(f"{data} {size}; let --out be a folder, and it is scored in parts")
-    if out.exists() and data.exists() and out.samefile(data):
-        raise DataError(f"--out {out} is the table to be scored; choose another --out")
-    trained = TrainedModel.load(model)
-    goal = parse_prior(prior, trained.classes, trained.positive)
-    if trained.image_shape is None:
-        if skip_broken:
-            raise DataError(f"--skip-broken is for images, but {model} is a model of tables")
-        frame = read_table(data, header=header, delimiter=delimiter)
-        probabilities = trained.predict_proba(frame, goal)
-        scored = frame.reset_index(drop=True)
-    else:
-        scored, probabilities = _score_images(trained, data, goal, skip_broken)
-    names = [f"{prefix}probability_{c}" for c in trained.classes] + [f"{prefix}decision"]
-    taken = [n for n in names if n in scored.columns]
-    if taken:
-        raise DataError(f"{data} already has a column {taken[0]!r}; --prefix new_ names the added ones apart")
-    for name, column in zip(names, probabilities.T):
-        scored[name] = column
-    scored[names[-1]] = decided = trained.decide(probabilities)
-    write_table(scored, out)
-    positive = trained.classes[trained.positive]
-    kind = "images" if trained.image_shape else "rows"
-    text = f"{len(scored):,} {kind} scored; {np.mean(decided == positive):.2%} decided {positive!r}.\nScores: {out}"
-    Console().print(escape(text), highlight=False, soft_wrap=True)
-
-
-def _predict_parts(
-    model: Path, data: Path, out: Path, prior: str | None, overwrite: bool, prefix: str
-) -> None:
-    """Scores Parquet into a folder of parts."""
-    import shutil
-
-    from metabalance.study.predict_parts import RECORD, predict_parts
-    from metabalance.study.ship import TrainedModel
-
-    if overwrite and out.is_dir():
-        if any(out.iterdir()) and not (out / RECORD).is_file():
-            raise DataError(f"{out} holds no scores and is not overwritten; choose another --out")
-        shutil.rmtree(out)
-    trained = TrainedModel.load(model)
-    if trained.image_shape is not None:
-        raise DataError(
-            f"scores in parts are of tables, but {model} is a model of images; let --out be a file"
-        )
-    goal = parse_prior(prior, trained.classes, trained.positive)
-    names = [f"{prefix}probability_{c}" for c in trained.classes] + [f"{prefix}decision"]
-    rows, decided, ready = predict_parts(trained, model, data, out, names, goal)
-    share = f"; {decided / rows:.2%} decided {trained.classes[trained.positive]!r}" if rows else ""
-    before = f"{ready} parts were there already.\n" if ready else ""
-    text = f"{before}{rows:,} rows scored{share}.\nScores: {out}"
-    Console().print(escape(text), highlight=False, soft_wrap=True)
-
-
-def _score_images(trained: Any, data: Path, prior: Any, skip_broken: bool) -> tuple[Any, np.ndarray]:
-    """Files with the model's probabilities; says what was done to the images on the way."""
-    import pandas as pd
-
-    from metabalance.data.images import holds_images, read_images
-
-    if not holds_images(data):
-        raise DataError(
-            f"the model was trained on images, but {data} is none; name a folder, an image, IDX or NPZ"
-        )
-    channels, *size = trained.image_shape
-    images = read_images(data, tuple(size), channels, labelled=False, skip_broken=skip_broken)
-    other = int((images.sizes != size).any(axis=1).sum())
-    for note in (
-        f"{other:,} {'image was' if other == 1 else 'images were'} brought to {size[0]}x{size[1]}, the size that the model knows"
-        if other
-        else "",
-        f"left out: {', '.join(images.left_out[:SHOWN_CLASSES])}" if images.left_out else "",
-    ):
-        if note:
-            Console().print(escape(note), highlight=False, soft_wrap=True)
-    probabilities = trained.predict_proba(images.pixels, prior)
-    return pd.DataFrame({"file": images.names}), probabilities
-
-
-def show_table(console: Console, table: Source) -> None:
-    """What was read, and what the checks found."""
-    counts = np.bincount(table.target, minlength=len(table.classes))
-    order = np.argsort(-counts, kind="stable")[-SHOWN_CLASSES:]
-    classes = ", ".join(f"{table.classes[i]} {counts[i]:,}" for i in order)
-    if len(counts) > SHOWN_CLASSES:
-        classes = f"{len(counts)} classes, the rarest {classes}"
-    what = f"{table.target_name}: {classes}; positive: {table.classes[table.positive]}"
-    console.print(
-        f"[bold]{escape(table.name)}[/]: "
-        + escape(f"{table.described}, {'' if table.image_shape else 'target '}{what}"),
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
-    for finding in table.findings:
-        console.print(f"[yellow]{finding.code}[/] {escape(finding.message)}", highlight=False, soft_wrap=True)
-
-
-def show_result(console: Console, result: dict[str, Any]) -> None:
-    """The closing table and the advice."""
-    from metabalance.study.summary import shown, signed
-
-    metric = result["protocol"]["metric"]
-    better = "higher" if result["metrics"][metric]["greater_is_better"] else "lower"
-    level = f"{100 * result['protocol']['level']:.0f} %"
-    grid = Grid(box=None, pad_edge=False, padding=(0, 1))
-    grid.add_column("recipe", overflow="fold")
-    room = max(console.width - 61, 19)  # what the four columns of figures leave
-    for title in ("value", "difference to erm", "p", "s/fit"):
-        grid.add_column(title, justify="right", no_wrap=True)
-    sign = 1 if better == "higher" else -1
-    order = sorted(
-        result["recipes"], key=lambda r: -np.nan_to_num(sign * r["metrics"][metric]["value"], nan=-np.inf)
-    )
-    for recipe in order:
-        if recipe["status"] not in ("ok", "partial"):
-            grid.add_row(escape(_folded(recipe["label"], room)), recipe["status"], "", "", "")
-            continue
-        gap = recipe["difference"].get(metric)
-        gap = gap if gap and np.isfinite(gap["value"]) else None
-        grid.add_row(
-            escape(_folded(recipe["label"], room)),
-            escape(shown(recipe["metrics"][metric])),
-            "" if gap is None else escape(signed(gap)),
-            "" if gap is None or np.isnan(gap["p_holm"]) else _p_value(gap["p_holm"]),
-            f"{recipe['seconds']['mean']:.1f}",
-        )
-    console.print(
-        f"\n{result['metrics'][metric]['title']} ({better} is better), mean over test parts with {level} interval; "
-        "differences are paired, p is Holm's."
-        + (f" Each was tuned in {tune} trials a fold, erm too." if (tune := result["protocol"].get("tune")) else ""),
-        highlight=False, soft_wrap=console.width < 80,
-    )  # fmt: skip
-    console.print(grid, highlight=False)
-    console.print()
-    console.print(f"[bold]{escape(result['advice']['headline'])}[/]", highlight=False, soft_wrap=True)
-    for detail in result["advice"]["details"]:
-        console.print(f"  {escape(detail)}", highlight=False, soft_wrap=True)
-
-
-def told_search(record: dict[str, Any]) -> list[str]:
-    """What a search did, of a model's record."""
-    if not record.get("tuning"):
-        return []
-    tuning, options = record["tuning"], record["options"]
-    ended = ", ".join(f"{tuning[key]} {key}" for key in ("pruned", "failed") if tuning[key])
-    chosen = ", ".join(f"{key}={_short(value)}" for key, value in options.items()) or "the defaults"
-    return [f"tuned in {tuning['trials']} trials{f' ({ended})' if ended else ''}: {chosen}"]
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return "x".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _folded(label: str, room: int) -> str:
-    """A long label broken before an option, where it can be read and copied."""
-    lines = [""]
-    for part in re.split(r"(?<=[(,])", label):
-        if lines[-1] and len(lines[-1] + part) > room:
-            lines.append(" ")
-        lines[-1] += part
-    return "\n".join(lines)
-
-
-def _p_value(p: float) -> str:
-    return "<.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _network(
