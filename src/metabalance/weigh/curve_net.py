@@ -124,7 +124,7 @@ class CurveWeigher(nn.Module):
             raise ValueError("curves belong to rows: batches must be (inputs, target, weight, index)")
         weights = self.net(self.curves[index], target)
         rows, latest = together(index, weights.detach())
-        self.last[rows] = latest
+        self.last[rows] = latest.to(self.last.dtype)
         return weights.to(losses.dtype)
 
 

@@ -82,7 +82,11 @@ class OTStep(MetaStep):
         with _evaluating(network), torch.no_grad():
             (z,) = together(features(network, inputs))
             meta_z, meta_target = self._balanced(network, together(meta[0], meta[1]))
-        weights = own(self.reweighter.to(z.device).fit(rows, labels, z, meta_z, meta_target)).to(z.dtype)
+        # The transport solves linear systems, which half precision cannot.
+        with torch.autocast(z.device.type, enabled=False):
+            z, meta_z = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (z, meta_z))
+            found = self.reweighter.to(z.device).fit(rows, labels, z, meta_z, meta_target)
+        weights = own(found).to(z.dtype)
         with _frozen_norms(network):
             loss = objective(network, (inputs, target, weight * weights, index))
             if self.meta_coefficient:
