@@ -112,8 +112,10 @@ def fit_arrays(
     The test part is read when everything is chosen.
     """
     import torch
+    from threadpoolctl import threadpool_limits
 
-    torch.set_num_threads(1)  # the workers share the cores
+    torch.set_num_threads(1)  # the workers share the cores, and the bits are those of one thread
+    threadpool_limits(1)
     # The targets are small, and some libraries refuse what cannot be written to.
     train, validation = ((X, y.copy()) for X, y in (arrays["fit"], arrays["validation"]))
     fitted = fit_candidate(candidate, train, validation, num_classes, seed * 1000 + fold, settings, tuning)
