@@ -125,8 +125,8 @@ def test_folders_of_images_are_still_images(tmp_path, frame):
 
 def test_hashes_see_any_change(tmp_path, frame):
     folder = written(tmp_path / "d", frame)
-    before = ParquetParts(folder).hashes()
+    before = ParquetParts(folder).hashes
     assert list(before) == ["0.parquet", "1.parquet", "2.parquet"]
     frame[:40].assign(x=1.0).to_parquet(folder / "0.parquet")
-    after = ParquetParts(folder).hashes()
+    after = ParquetParts(folder).hashes
     assert {name for name in before if before[name] != after[name]} == {"0.parquet"}

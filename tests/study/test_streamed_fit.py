@@ -136,6 +136,16 @@ def test_the_command_streams_and_says_so(data, tmp_path, monkeypatch):
     assert record["schema"]["columns"]["shop"] == "category"
     model = TrainedModel.load(tmp_path / "m")
     assert model.predict_proba(made(50)).shape == (50, 2)
+    assert len(record["data"]["fingerprint"]) == 32
+    made(500, seed=2).to_csv(tmp_path / "new.csv", index=False)
+    for command in (
+        ("report", tmp_path / "m", "--out", tmp_path / "m.html"),
+        ("export", tmp_path / "m", "--out", tmp_path / "m.onnx"),
+        ("monitor", tmp_path / "m", tmp_path / "new.csv", "--target", "y"),
+    ):
+        done = run(*command)
+        assert done.exit_code in (0, 1 if command[0] == "monitor" else 0), done.output
+    assert record["data"]["fingerprint"] in (tmp_path / "m.html").read_text()
     monkeypatch.setattr("metabalance.study.load.MEMORY_SHARE", 1e-9)
     done = run(*arguments, "--out", tmp_path / "n")
     assert done.exit_code == 0, done.output

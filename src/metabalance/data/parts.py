@@ -4,6 +4,7 @@ import glob
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -180,14 +181,20 @@ class ParquetParts:
         blocks = [block for unit in self.units for block in self.read(unit)]
         return pa.concat_tables(blocks).unify_dictionaries() if blocks else self.schema.empty_table()
 
+    @cached_property
     def hashes(self) -> dict[str, str]:
-        """A SHA-256 of each file by its name below the folder."""
+        """A SHA-256 of each file by its name below the folder; read once."""
         found = {}
         for file in self.files:
             with file.open("rb") as opened:
                 name = str(file.relative_to(self.base)) if file.is_relative_to(self.base) else str(file)
                 found[name] = hashlib.file_digest(opened, "sha256").hexdigest()
         return found
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of every byte of all files, and of their names."""
+        return hashlib.sha256(repr(sorted(self.hashes.items())).encode()).hexdigest()[:32]
 
     def _open(self, i: int) -> pq.ParquetFile:
         try:

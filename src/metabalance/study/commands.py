@@ -198,7 +198,7 @@ def fit_command(
     shown = table.table if streamed else table
     protocol = fit_protocol(shown, recipe, options | {"missing_columns": missing_columns, "tune": tune or 0})
     if streamed:
-        protocol["files"] = table.labelled.parts.hashes()
+        protocol["files"] = table.labelled.parts.hashes
     if left:
         if was_saved(out, protocol):
             console.print(

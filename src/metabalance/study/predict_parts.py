@@ -52,7 +52,7 @@ def predict_parts(
         raise DataError(f"{out} is a file; --out needs a folder")
     protocol = {
         "model": hashlib.sha256((model / MANIFEST).read_bytes()).hexdigest(),
-        "data": parts.hashes(),
+        "data": parts.hashes,
         "rows": parts.rows,
         "columns": names,
         "prior": None if prior is None else [float(share) for share in prior],

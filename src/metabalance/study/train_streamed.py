@@ -197,6 +197,7 @@ def train_streamed(streamed: StreamedTable, recipe: str, *, holdout: float = 0.0
     record["data"] = {
         "name": table.name,
         "rows": streamed.labelled.parts.rows,
+        "fingerprint": streamed.labelled.parts.fingerprint,
         "files": len(streamed.labelled.parts.files),
         "streamed": True,
     }
