@@ -152,6 +152,7 @@ def test_multi_class_and_groups_and_time(tmp_path):
     assert "day" not in run.table.frame.columns
 
 
+@pytest.mark.slow  # test_nothing_lost kills at exact moments in the fast suite
 def test_killed_at_any_moment_it_goes_on_to_the_same_numbers(finished, tmp_path):
     _run, _ = finished
     path = tmp_path / "made.csv"
