@@ -170,7 +170,7 @@ class TestSharding:
 
 @pytest.mark.slow
 def test_processes_started_by_fit_itself():
-    settings = {"epochs": 3, "preprocess": None, "hidden": (4,)}
+    settings = {"epochs": 3, "preprocess": None, "hidden": (256, 128)}  # more than a pipe holds
     two, one = (classifier("metabalance", devices=n, **settings).fit(X, Y) for n in (2, 1))
     np.testing.assert_allclose(two.predict_proba(X), one.predict_proba(X), atol=1e-5)
     assert two.history_.epochs[-1]["train_loss"] == pytest.approx(

@@ -3,7 +3,11 @@
 The only file that reads a pickle: bytes that a process started here sends back through its own pipe, never a file.
 """
 
+import contextlib
+import multiprocessing
 import pickle
+from multiprocessing.connection import Connection
+from threading import Thread
 from typing import Any
 
 import torch
@@ -31,18 +35,34 @@ def fit_in_processes(
     from lightning_fabric import Fabric
 
     fabric: Any = Fabric(accelerator=accelerator, devices=devices, strategy="ddp_spawn")
+    # Not by the value that launch returns: it is read when the processes have ended, and they cannot end before more of
+    # it than a pipe holds, 64 KiB, has been read.
+    ours, theirs = multiprocessing.get_context("spawn").Pipe(duplex=False)
+    received: list[bytes] = []
+
+    def receive() -> None:
+        with contextlib.suppress(EOFError):  # the process failed, which launch raises
+            received.append(ours.recv_bytes())
+
+    reader = Thread(target=receive)
+    reader.start()
     try:
-        learned = fabric.launch(_fit_here, model, data, more)
+        fabric.launch(_fit_here, theirs, model, data, more)
     except (AttributeError, pickle.PickleError) as error:
         raise ValueError(
             f"with devices={devices} the settings and the data go to other processes, but something in them cannot be "
             f"sent there ({error}); use functions and classes of a module, no lambda"
         ) from error
-    return pickle.loads(learned)
+    finally:
+        theirs.close()
+        reader.join()
+        ours.close()
+    return pickle.loads(received[0])
 
 
-def _fit_here(fabric: Any, model: Any, data: tuple, more: dict[str, Any]) -> bytes:
+def _fit_here(fabric: Any, pipe: Connection, model: Any, data: tuple, more: dict[str, Any]) -> None:
     torch.set_num_threads(max(1, torch.get_num_threads() // fabric.world_size))
     learned = {name: value for name, value in vars(model.fit(*data, **more)).items() if name.endswith("_")}
-    # As bytes: a tensor would be shared memory, gone with this process before the other has opened it.
-    return pickle.dumps(learned)
+    if fabric.is_global_zero:
+        # As bytes: a tensor would be shared memory, gone with this process before the other has opened it.
+        pipe.send_bytes(pickle.dumps(learned))
