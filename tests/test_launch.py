@@ -23,7 +23,7 @@ def test_what_was_learned_comes_back_however_large():
 
 
 def test_a_failure_in_a_process_is_a_failure_here():
-    with pytest.raises(Exception, match="nothing can be learned of that"):
+    with pytest.raises(ValueError, match=r"^nothing can be learned of that$"):
         fit_in_processes(Learner(), 2, "cpu", (-1,), {})
 
 

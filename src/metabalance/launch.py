@@ -11,6 +11,7 @@ from threading import Thread
 from typing import Any
 
 import torch
+from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 __all__ = ["fit_in_processes"]
 
@@ -30,7 +31,8 @@ def fit_in_processes(
         The learned attributes, whose names end with an underscore.
 
     Raises:
-        ValueError: Something in the model or the data cannot be sent to another process.
+        ValueError: Something in the model or the data cannot be sent to another process, or ``fit`` raised one.
+        RuntimeError: ``fit`` raised something else, or a process was ended.
     """
     from lightning_fabric import Fabric
 
@@ -53,6 +55,14 @@ def fit_in_processes(
             f"with devices={devices} the settings and the data go to other processes, but something in them cannot be "
             f"sent there ({error}); use functions and classes of a module, no lambda"
         ) from error
+    except ProcessRaisedException as error:
+        name, _, text = str(error).strip().splitlines()[-1].partition(": ")
+        kind = next(
+            (kind for kind in (ValueError, FloatingPointError) if kind.__name__ == name), RuntimeError
+        )
+        raise kind(text or name) from error
+    except ProcessExitedException as error:
+        raise RuntimeError(f"a process of the training ended ({error}); out of memory?") from error
     finally:
         theirs.close()
         reader.join()
