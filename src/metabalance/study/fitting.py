@@ -17,6 +17,7 @@ from metabalance.adjust.decision import Decision
 from metabalance.adjust.prior import shift_log_prior
 from metabalance.judge.metrics import get_metric
 from metabalance.study.candidates import BASELINES, SETTINGS, Candidate
+from metabalance.study.evidence import training_record
 from metabalance.study.search import Attempt, Watch, search
 from metabalance.study.spaces import search_space
 from metabalance.study.unfinished import Points, checkpoint_name
@@ -58,6 +59,30 @@ class Settings:
     max_seconds: float | None = None
     tune: int = 0
     checkpoint: Path | None = None
+
+    def work(
+        self, candidate: Candidate, train: Any, validation: Any, test: np.ndarray, size: int, *, seed: int, fold: int,
+        tuning: Path | None = None,
+    ) -> tuple[dict[str, Any], np.ndarray]:  # fmt: skip
+        """One fit of a comparison; see :class:`~metabalance.study.kinds.FitSettings`. Gives probabilities ``(N, C)``.
+
+        The test part is read when everything is chosen.
+        """
+        fitted = fit_candidate(candidate, train, validation, size, seed * 1000 + fold, self, tuning)
+        record = {
+            "label": candidate.label,
+            "seed": seed,
+            "fold": fold,
+            "options": {key: list(v) if isinstance(v, tuple) else v for key, v in fitted.options.items()},
+            "seconds": fitted.seconds,
+            "validation": fitted.validation,
+            "decisions": {name: decision.to_dict() for name, decision in fitted.decisions.items()},
+            "calibrator": fitted.calibrator.to_dict(),
+            "notes": list(fitted.notes),
+            "tuning": fitted.tuning,
+            "training": training_record(fitted.model, self.monitor),
+        }
+        return record, fitted.predict_proba(test).astype(np.float32)
 
 
 @dataclass
