@@ -59,7 +59,7 @@ def test_a_region_of_few_rows_is_pooled_with_its_neighbour():
         ({"many": 400, "medium": 0, "few": 0}, ({"few", "medium", "many"},)),
     ):
         chosen = np.concatenate([np.flatnonzero(region == name)[:n] for name, n in kept.items()])
-        made = fit_intervals(prediction[chosen, :1], None, y[chosen, :1], REGIONS[:1], levels=(0.9,))
+        made = fit_intervals(prediction[chosen, :1], None, y[chosen, :1], REGIONS[:1])
         groups = made.groups[0.9][0]
         found = {frozenset(r for r in groups if groups[r] == g) for g in groups.values()}
         assert found == set(map(frozenset, pooled)), kept
@@ -91,10 +91,10 @@ def test_json_brings_them_back_exactly():
         made(prediction, None, REGIONS, 0.7)
 
 
-def test_eight_rows_are_too_few_for_nine_in_ten_and_none_for_all():
-    prediction, y = rows(8, 1)
-    assert fit_intervals(prediction, None, y, REGIONS).levels == (0.5, 0.8)
-    assert fit_intervals(prediction, None, y, REGIONS).known(None) == 0.8
+def test_nine_rows_are_the_least():
+    prediction, y = rows(9, 1)
+    assert fit_intervals(prediction, None, y, REGIONS).levels == (0.5, 0.8, 0.9)
+    assert fit_intervals(prediction[:8], None, y[:8], REGIONS) is None
     assert fit_intervals(prediction[:0], None, y[:0], REGIONS) is None
     stored = ConformalIntervals(0.5).fit([1.0], [2.0], ["a"]).to_dict()
     assert stored == {"alpha": 0.5, "margins": [["a", 1.0]]}

@@ -42,6 +42,13 @@ class ValueBaseline:
         self.files = files or {}
         self._loaded: list[Any] = []
 
+    def missing(self) -> list[str]:
+        """Names of tensors and files that it should have and has not."""
+        linear = self.name in ("mean", "ridge")
+        tensors = ["target_mean", "target_scale", *(["coef", "intercept"] if linear else [])]
+        files = [] if linear else [_file(self.name, i) for i in range(self.targets)]
+        return [n for n in tensors if n not in self.tensors] + [n for n in files if n not in self.files]
+
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Values ``(N, T)`` in the user's unit, float64; images are rows of pixels here."""
         X = X.reshape(len(X), -1)

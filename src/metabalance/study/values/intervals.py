@@ -36,7 +36,7 @@ class ValueIntervals:
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """Those that enough rows stand behind."""
+        """Those that enough rows stand behind; 0.9 is one of them."""
         return tuple(self.fitted)
 
     def __call__(
@@ -52,7 +52,7 @@ class ValueIntervals:
             prediction: ``(N, T)``.
             limits: The model's own quantiles ``(N, T, 2)``, if it was fitted with them.
             regions: Of each target.
-            level: One of ``levels``; without, 0.9 or else the highest.
+            level: One of ``levels``; without, 0.9.
 
         Raises:
             ValueError: A level that is not there.
@@ -70,8 +70,7 @@ class ValueIntervals:
         Raises:
             ValueError: It is not there.
         """
-        if level is None:
-            return LEVEL if LEVEL in self.fitted else max(self.fitted)
+        level = LEVEL if level is None else level
         if level not in self.fitted:
             raise ValueError(
                 f"the model has intervals at the levels {', '.join(map(str, self.levels))}, but {level} was asked for"
@@ -114,7 +113,6 @@ def fit_intervals(
     limits: np.ndarray | None,
     target: np.ndarray,
     regions: Sequence[Any],
-    levels: Sequence[float] = LEVELS,
 ) -> ValueIntervals | None:
     """Takes the margins from rows that the model was not fitted on.
 
@@ -126,15 +124,14 @@ def fit_intervals(
         limits: The model's own quantiles ``(N, T, 2)``, or None.
         target: ``(N, T)``.
         regions: Of each target, with ``of(values (N,)) -> (N,)`` of few, medium and many.
-        levels: Share of rows to hold.
 
     Returns:
-        The intervals; None where no level can be had.
+        The intervals; None where not even the level 0.9 can be had, of which 9 rows are the least.
     """
     if not len(target):
         return None
     groups, fitted = {}, {}
-    for level in levels:
+    for level in LEVELS:
         alpha = round(1 - level, 9)
         least = max(FEWEST, math.ceil(1 / alpha - 1 - 1e-9))
         pooled, made = [], []
@@ -146,7 +143,7 @@ def fit_intervals(
             made.append(ConformalIntervals(alpha).fit(given, target[:, i], of_row))
         if all(np.isfinite(margin) for one in made for margin in one.margins_.values()):
             groups[level], fitted[level] = tuple(pooled), tuple(made)
-    return ValueIntervals(groups, fitted) if fitted else None
+    return ValueIntervals(groups, fitted) if LEVEL in fitted else None
 
 
 def _pooled(region: np.ndarray, least: int) -> dict[str, int]:

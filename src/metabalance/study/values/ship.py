@@ -245,8 +245,8 @@ class TrainedRegressor:
             stored = manifest["intervals"]
             conformal = None if stored is None else ValueIntervals.from_dict(stored)
             model = _model(manifest, tensors, files, len(names))
-            if len(regions) != len(names) or model_targets(model) != len(names):
-                raise ValueError(f"{len(names)} targets are named, and others are told")
+            if {len(regions), *(len(part) for part in unit_of(model))} != {len(names)}:
+                raise ValueError(f"it names {len(names)} targets, and tells of others")
             return cls(
                 names, read_preprocessor(manifest, files), model, regions, conformal, manifest, evidence,
                 Reference.read(tensors, files),
@@ -273,18 +273,21 @@ def network_of(model: Any) -> dict[str, Any]:
     )
 
 
-def model_targets(model: Any) -> int:
-    """T of a network or a baseline."""
-    return int(
-        model.readout.targets if isinstance(model, ValueNetwork) else len(model.tensors["target_mean"])
-    )
+def unit_of(model: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation ``(T,)`` of the training target, as a network or a baseline keeps them."""
+    if isinstance(model, ValueNetwork):
+        return model.mean, model.scale
+    return model.tensors["target_mean"], model.tensors["target_scale"]
 
 
 def _model(
     manifest: dict[str, Any], tensors: dict[str, np.ndarray], files: dict[str, bytes], targets: int
 ) -> Any:
     if manifest["recipe"] in VALUE_FITTERS:
-        return ValueBaseline(manifest["recipe"], targets, tensors, files)
+        baseline = ValueBaseline(manifest["recipe"], targets, tensors, files)
+        if missing := baseline.missing():
+            raise LookupError(f"it lacks {missing[0]}")
+        return baseline
     from metabalance.readout import Readout
     from metabalance.study.layers import rebuild_network
 
