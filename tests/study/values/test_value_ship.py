@@ -103,6 +103,16 @@ def test_too_few_validation_rows_leave_no_intervals_and_a_word(make, tmp_path):
     assert load_model(tmp_path / "m").intervals(rows) is None
 
 
+def test_rare_values_with_too_few_validation_rows_are_told(make):
+    notes = make("ridge", 2, rows=60)[0].record["notes"]
+    told = [
+        note for note in notes if "intervals by target are promised for them and their neighbours" in note
+    ]
+    assert notes[0] == "a note"
+    assert told
+    assert "validation rows have a depth that was" in told[-1]
+
+
 def test_a_level_that_is_not_there_is_refused(make):
     model, rows = make("ridge", 2)
     with pytest.raises(
