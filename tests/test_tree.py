@@ -81,10 +81,12 @@ ALLOWED = {
     "study": {
         "",
         "counts",
+        "densities",
         "data",
         "adjust",
         "judge",
         "loss",
+        "weigh",
         "methods",
         "networks",
         "plain",
