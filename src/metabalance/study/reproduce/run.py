@@ -230,7 +230,9 @@ def write_result(stem: Path, result: dict[str, Any]) -> None:
     write_atomically(stem.with_name(f"{stem.name}.md"), as_markdown(result).encode())
 
 
-def summarise(claim: Claim, conditions: Mapping[str, AnySetup], store: FitStore, seeds: int) -> dict[str, Any]:
+def summarise(
+    claim: Claim, conditions: Mapping[str, AnySetup], store: FitStore, seeds: int
+) -> dict[str, Any]:
     """The result of a claim whose fits are all stored, ready for JSON."""
     records: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for condition, setup in conditions.items():

@@ -121,9 +121,7 @@ def read_diabetes(path: Path) -> Rows:
 
 TABLES = {
     "abalone": ValueTable(f"{FOLDER}/abalone.csv.xz", read_abalone, "rings", bin_width=1.0),
-    "california": ValueTable(
-        f"{FOLDER}/cal_housing.arff.xz", read_california, "100,000 dollars", most=60
-    ),
+    "california": ValueTable(f"{FOLDER}/cal_housing.arff.xz", read_california, "100,000 dollars", most=60),
     "winequality-red": ValueTable(f"{FOLDER}/winequality-red.csv.xz", read_numbers, "points", 1.0, most=60),
     "winequality-white": ValueTable(
         f"{FOLDER}/winequality-white.csv.xz", read_numbers, "points", 1.0, most=60

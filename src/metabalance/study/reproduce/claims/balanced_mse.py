@@ -1,7 +1,16 @@
 """The squared error without the training prior (Ren et al. 2022)."""
 
 from metabalance.study.reproduce.base import Arm, Claim, Published
-from metabalance.study.reproduce.claims.value_setups import FALLBACK, FULL, NOTES, PLAIN, SHOWN, SMALL, lower, lower_each
+from metabalance.study.reproduce.claims.value_setups import (
+    FALLBACK,
+    FULL,
+    NOTES,
+    PLAIN,
+    SHOWN,
+    SMALL,
+    lower,
+    lower_each,
+)
 
 ALL_THREE = ("GAI", "BMC", "BNI")
 BALANCED, FEW, BETTER = "i. balanced error", "ii. the few", "iii. better than weights"
@@ -35,5 +44,8 @@ CLAIM = Claim(
     fallback=FALLBACK,
     full=FULL,
     shown=SHOWN,
-    notes=(*NOTES, "The authors' one-dimensional task, which has a solution on paper, is `balanced-mse-line`."),
+    notes=(
+        *NOTES,
+        "The authors' one-dimensional task, which has a solution on paper, is `balanced-mse-line`.",
+    ),
 )

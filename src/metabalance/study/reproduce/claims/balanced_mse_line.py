@@ -92,7 +92,9 @@ EXPERIMENT = Experiment(
         BMC: "the batch's own targets, here all rows",
         BNI: "100 bins",
     },
-    conditions={"line": f"{ROWS:,} rows, noise of 1 given to all losses; the optimum over all rows, by L-BFGS"},
+    conditions={
+        "line": f"{ROWS:,} rows, noise of 1 given to all losses; the optimum over all rows, by L-BFGS"
+    },
     measure=measure,
     contrasts=(
         Contrast("least squares: slope 0.2", "from_shrunk", (("*", MSE, 1.0),), 0.05, True, SHRINKS),

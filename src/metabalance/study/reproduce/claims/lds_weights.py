@@ -88,7 +88,12 @@ EXPERIMENT = Experiment(
             greater(f"{kind}: LDS < without", kind, f"{kind}, LDS", "log_ratio", part=STEADIER),
             greater(f"{kind}: LDS < without", kind, f"{kind}, LDS", "largest", part=MILDER),
             Contrast(
-                f"{kind}, LDS: mean weight is 1", "mean_weight", (("*", f"{kind}, LDS", 1.0),), 1e-6, True, UNIT
+                f"{kind}, LDS: mean weight is 1",
+                "mean_weight",
+                (("*", f"{kind}, LDS", 1.0),),
+                1e-6,
+                True,
+                UNIT,
             ),
         )
     ),
