@@ -25,9 +25,9 @@ class ValueTraining:
 
     hidden: tuple[int, ...] = (64, 32)
     epochs: int = 30
-    batch_size: int = 64
-    optimizer: str = "adam"
-    lr: float = 1e-3
+    batch_size: int = 128
+    optimizer: str = "adamw"
+    lr: float = 2e-3
     weight_decay: float = 1e-4
     schedule: str | None = "cosine"
 
