@@ -8,11 +8,20 @@ another unit is learned alike.
 from collections.abc import Callable
 
 from metabalance.recipes.base import Plan
-from metabalance.recipes.regression import plain
+from metabalance.recipes.regression import adjusting, costing, meta, plain, representing, sampling, weighing
 from metabalance.recipes.regression.base import ValueTask
 
 __all__ = ["VALUE_RECIPES", "ValueTask"]
 
 VALUE_RECIPES: dict[str, Callable[..., Plan]] = {
-    name: getattr(module, name) for module in (plain,) for name in module.__all__
+    name: getattr(module, name)
+    for module in (plain, sampling, weighing, costing, representing, meta, adjusting)
+    for name in module.__all__
 }
+
+
+def __getattr__(name: str) -> Callable[..., Plan]:
+    """A recipe is also an attribute: ``metabalance.recipes.regression.lds``."""
+    if name not in VALUE_RECIPES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return VALUE_RECIPES[name]

@@ -21,7 +21,7 @@ from metabalance.readout import Readout
 from metabalance.recipes.base import Plan, steps_per_epoch
 from metabalance.sample import IndexSampler, ShuffleSampler
 
-__all__ = ["ErrorLoss", "ValueTask", "value_plan", "value_stream"]
+__all__ = ["ErrorLoss", "ValueTask", "moments", "on_top_of", "value_plan", "value_stream"]
 
 ERRORS = ("mse", "l1", "huber")
 
@@ -234,6 +234,7 @@ def value_plan(
     *,
     sampler: IndexSampler | None = None,
     readout: Readout | None = None,
+    shown: ValueTask | None = None,
     **slots: Any,
 ) -> Plan:
     """A plan of one stream and one loss, everything else as the engine has it.
@@ -243,16 +244,46 @@ def value_plan(
         loss: With ``reduction="none"``, of the network's columns; by default the squared error.
         sampler: Of the stream.
         readout: What the columns mean; by default a value for each target. The network gets as many.
+        shown: The rows of the stream, where they are others than the task's; the number of steps stays.
         slots: Further fields of :class:`~metabalance.recipes.Plan`.
     """
     read = Readout("value", task.num_targets) if readout is None else readout
+    loader = slots.pop("loader", None) or Cycle(
+        value_stream(task if shown is None else shown, sampler),
+        steps_per_epoch(task),  # type: ignore[arg-type]
+    )
     return Plan(
-        loader=Cycle(value_stream(task, sampler), steps_per_epoch(task)),  # type: ignore[arg-type]
+        loader=loader,
         objective=Objective(ErrorLoss() if loss is None else loss, point=read.point),
         readout=read,
         prepare=slots.pop("prepare", partial(_with_columns, columns=read.columns)),
         **slots,
     )
+
+
+def on_top_of(base: str | Callable[..., Plan], task: ValueTask, what: str) -> Plan:
+    """The plan that a recipe is put on top of.
+
+    Args:
+        base: The name of a recipe, or a function ``(task) -> Plan``, such as a recipe with some of its options set by
+            :func:`functools.partial`.
+        task: The training part.
+        what: The recipe that is put on top.
+
+    Raises:
+        ValueError: An unknown base, itself, or one with streams of its own.
+    """
+    if callable(base):
+        return base(task)
+    from metabalance.recipes.regression import VALUE_RECIPES
+
+    takes = [name for name in VALUE_RECIPES if name not in ("metabalance", what)]
+    if base not in takes:
+        reason = "takes two streams of its own" if base == "metabalance" else "cannot be the base"
+        raise ValueError(
+            f"base={base!r} {reason if base in VALUE_RECIPES else 'is unknown'}; use one of {', '.join(takes)}"
+        )
+    return VALUE_RECIPES[base](task)
 
 
 def _with_columns(model: nn.Module, columns: int) -> None:
