@@ -83,10 +83,12 @@ ALLOWED = {
     "study": {
         "",
         "counts",
+        "densities",
         "data",
         "adjust",
         "judge",
         "loss",
+        "weigh",
         "methods",
         "networks",
         "plain",
