@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from metabalance import __version__
 from metabalance.data.errors import DataError
-from metabalance.study.candidates import BASELINES, Candidate
+from metabalance.study.candidates import KIND_BASELINES, Candidate
 from metabalance.study.changes import describe
 from metabalance.study.engines import EngineChoice, open_engine
 from metabalance.study.kinds import kind_of
@@ -130,6 +129,7 @@ def run_comparison(
     Raises:
         DataError: The rows cannot be divided so, or the folder holds another run.
     """
+    from metabalance.study.divide import divide
     from metabalance.study.splits import duplicates_across
 
     started = time.monotonic()
@@ -138,7 +138,10 @@ def run_comparison(
         candidates = (Candidate(BASELINE), *candidates)
     groups = _groups(table, plan)
     kind_of(table.kind).check(table, plan.folds, timed=table.time is not None)
-    splits, inner = _divided(table, plan, groups)
+    # Before the folder is touched: rows that cannot be divided are no run.
+    splits, inner = divide(
+        table, folds=plan.folds, seeds=plan.seeds, validation_fraction=plan.validation_fraction, groups=groups
+    )
     duplicates = _duplicates(duplicates_across(table.rows, splits), splits)
     store = RunStore(folder)
     store.open(plan.protocol(table), describe(table))
@@ -222,42 +225,6 @@ def _fit_missing(
     return failures, done == len(wanted)
 
 
-def _divided(
-    table: Studied, plan: Plan, groups: np.ndarray | None
-) -> tuple[list[Any], dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]]:
-    """The splits, and of each training part the rows to fit on and those to validate on.
-
-    Made before the folder is touched: rows that cannot be divided are no run. Where the labels to deal rows by are too
-    fine for the groups or times, coarser ones are tried.
-    """
-    from metabalance.study.splits import carve_validation, make_splits
-
-    kind, refused = kind_of(table.kind), None
-    for level in count():
-        try:
-            labels, names = kind.labels(table, level)
-        except IndexError:
-            raise refused or DataError("the rows cannot be divided") from None
-        try:
-            splits = [
-                split
-                for seed in range(plan.seeds)
-                for split in make_splits(
-                    labels, folds=plan.folds, seed=seed, groups=groups, time=table.time, classes=names
-                )
-            ]
-            return splits, {
-                (s.seed, s.fold): carve_validation(
-                    s.train, labels, fraction=plan.validation_fraction, seed=s.seed, groups=groups, time=table.time,
-                    classes=names,
-                )
-                for s in splits
-            }  # fmt: skip
-        except DataError as error:
-            refused = refused or error
-    raise AssertionError("unreachable")
-
-
 def _ordered(preparing: dict, fitting: dict) -> list[Any]:
     """Each split is prepared while the one before it is fitted."""
     keys = list(preparing)
@@ -281,7 +248,7 @@ def _duplicates(found: list[Any], splits: list[Any]) -> dict[str, Any]:
 
 def baseline_names() -> tuple[str, ...]:
     """Baselines that are no remedies: they are never called one in the advice."""
-    return (BASELINE, *BASELINES)
+    return (BASELINE, "mean", *(name for names in KIND_BASELINES.values() for name in names))
 
 
 def as_plain(finding: Any) -> dict[str, Any]:
