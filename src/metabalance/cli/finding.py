@@ -38,14 +38,29 @@ from metabalance.cli.options import (
 def audit(
     data: DataArgument,
     target: TargetOption = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="classification or regression; by default the target tells.", show_default=False),
+    ] = None,
     positive: PositiveOption = None,
     groups: GroupsOption = None,
     time: TimeOption = None,
     folds: Annotated[int, typer.Option(help="Folds that are planned.", min=2)] = 5,
-    metric: MetricOption = "average_precision",
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="The metric that decides; by default average_precision, or bmae of a continuous target.",
+            show_default=False,
+        ),
+    ] = None,
     half_width: Annotated[
-        float, typer.Option(help="Half-width that the metric's 95 % interval is to have.")
-    ] = 0.05,
+        float | None,
+        typer.Option(
+            help="Half-width that the metric's 95 % interval is to have, by default 0.05; of a continuous target that share of "
+            "the error among rare values, by default 0.1.",
+            show_default=False,
+        ),
+    ] = None,
     mute: Annotated[
         str | None, typer.Option(help="Codes not to be told, MB007,MB010.", show_default=False)
     ] = None,
@@ -74,6 +89,7 @@ def audit(
         data=data, target=target, positive=positive, groups=groups, time=time, folds=folds, metric=metric,
         half_width=half_width, mute=mute, json_path=json, overwrite=overwrite, model_rows=model_rows, seed=seed,
         header=header, delimiter=delimiter, drop=drop, image_size=image_size, skip_broken=skip_broken,
+        task=task,
     )  # fmt: skip
     if strict and stands:
         raise typer.Exit(1)

@@ -11,13 +11,14 @@ from metabalance.study.terminal import Console
 
 COLOURS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 # Left out for a reason that is no news: it depends on what was, or was not, declared.
-UNTOLD = ("MB025", "MB026", "MB027", "MB028", "MB034")
+UNTOLD = ("MB025", "MB026", "MB027", "MB028", "MB034", "MB114", "MB115")
+ELSEWHERE = ("for images", "for tables", "for classes", "for values")
 
 
 def audit_command(
-    *, data: Path, target: str | None, positive: str | None, groups: str | None, time: str | None, folds: int, metric: str,
-    half_width: float, mute: str | None, json_path: str | None, overwrite: bool, model_rows: int, seed: int, header: bool,
-    delimiter: str | None, drop: str | None, image_size: str | None, skip_broken: bool,
+    *, data: Path, target: str | None, positive: str | None, groups: str | None, time: str | None, folds: int,
+    metric: str | None, half_width: float | None, mute: str | None, json_path: str | None, overwrite: bool,
+    model_rows: int, seed: int, header: bool, delimiter: str | None, drop: str | None, image_size: str | None, skip_broken: bool, task: str | None = None,
 ) -> bool:  # fmt: skip
     """Audits a file and prints the outcome; whether an error or a warning stands.
 
@@ -33,8 +34,8 @@ def audit_command(
     console = Console(stderr=json_path == "-")
     with console.status("looking ..."):
         report = audit(
-            data, target, positive=positive, groups=groups, time=time, drop=names_of(drop), mute=(mute or "").split(","),
-            folds=folds, metric=metric, half_width=half_width, seed=seed, model_rows=model_rows, header=header,
+            data, target, task=task, positive=positive, groups=groups, time=time, drop=names_of(drop),
+            mute=(mute or "").split(","), folds=folds, metric=metric, half_width=half_width, seed=seed, model_rows=model_rows, header=header,
             delimiter=delimiter, image_size=image_size, skip_broken=skip_broken,
         )  # fmt: skip
     if json_path == "-":
@@ -68,7 +69,7 @@ def show_audit(console: Console, report: Audit) -> None:
         console.print(f"  [dim]->[/] {escape(finding.cure)}", highlight=False, soft_wrap=True)
     reasons: dict[str, list[str]] = {}
     for code, reason in report.skipped.items():
-        if code not in UNTOLD and reason not in ("for images", "for tables") and code not in report.muted:
+        if code not in UNTOLD and reason not in ELSEWHERE and code not in report.muted:
             reasons.setdefault(reason, []).append(code)
     if reasons:
         told = "; ".join(f"{', '.join(codes)} ({reason})" for reason, codes in reasons.items())

@@ -18,7 +18,7 @@ from metabalance.judge.probability import log_loss
 from metabalance.study.audit.parts import Part, listed
 from metabalance.study.audit.subject import Plan, Subject
 
-__all__ = ["QuickModel", "check_signal", "fit_quick_model", "spread_sample"]
+__all__ = ["QuickModel", "binned", "check_signal", "fit_quick_model", "spread_sample"]
 
 FOLDS, FEWEST = 5, 5  # a class of fewer rows is not modelled
 BOOSTED_CLASSES, BOOSTED_COLUMNS = 5, 200
@@ -173,7 +173,7 @@ def _golden(subject: Subject, model: QuickModel, y: np.ndarray, area: float, par
     found = []
     best, best_name = 0.0, None
     for name, column in frame.items():
-        value = _column_area(_binned(column), y, model.fold)
+        value = _column_area(binned(column), y, model.fold)
         if value > best:
             best, best_name = value, str(name)
         if value >= GOLDEN_AREA and 2 * value - 1 >= GOLDEN * (2 * area - 1):
@@ -188,7 +188,8 @@ def _golden(subject: Subject, model: QuickModel, y: np.ndarray, area: float, par
         part.found("MB031", "info", message, columns=tuple(name for name, _ in found))
 
 
-def _binned(column: Any) -> np.ndarray:
+def binned(column: Any) -> np.ndarray:
+    """A column in at most 22 bins, or its levels ``(N,)``; what is missing has its own."""
     import pandas as pd
 
     if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
