@@ -52,7 +52,7 @@ def strategies_markdown() -> str:
     return "\n".join(lines)
 
 
-def refuse_unfit(candidates: Iterable[Candidate], network: dict[str, Any]) -> None:
+def refuse_unfit(candidates: Iterable[Candidate], network: dict[str, Any], kind: str = "classes") -> None:
     """Raises ValueError for a recipe that does not go with what the network's settings ask for."""
     settings = ("devices", "strategy", "accumulate", "compile")
     wanted = asked_for(**{name: network[name] for name in settings if name in network})
