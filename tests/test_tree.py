@@ -77,7 +77,8 @@ ALLOWED = {
         "run",
         "strategies",
     },
-    # optimize: the attack that measures robust accuracy
+    "systems": {"counts", "data", "engine", "heads", "judge", "networks", *STAGES},
+    # optimize: the attack that measures robust accuracy; systems: a claim of reproduce
     "study": {
         "",
         "counts",
@@ -94,6 +95,7 @@ ALLOWED = {
         "strategies",
         "atomic",
         "checkpoint",
+        "systems",
     },
     "cli": {"", "data", "methods", "study"},
 }

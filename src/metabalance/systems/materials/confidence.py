@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.integrate import trapezoid
 from scipy.special import ndtri
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
@@ -53,7 +54,9 @@ def coverage_curve(
             f"mean, std and target must be (N,) with N at least 1, but are {m.shape}, {s.shape}, {y.shape}"
         )
     if not (np.isfinite(m).all() and np.isfinite(s).all() and np.isfinite(y).all()) or (s < 0).any():
-        raise ValueError("mean, std and target must be finite, and no std negative; remove the rows that are not")
+        raise ValueError(
+            "mean, std and target must be finite, and no std negative; remove the rows that are not"
+        )
     if levels < 2:
         raise ValueError(f"levels must be at least 2, but {levels} was given")
     error = np.abs(m - y)
@@ -70,7 +73,7 @@ def miscalibration_area(mean: ArrayLike, std: ArrayLike, target: ArrayLike, *, l
     0.14
     """
     nominal, observed = coverage_curve(mean, std, target, levels=levels)
-    return float(np.trapezoid(np.abs(observed - nominal), nominal))
+    return float(trapezoid(np.abs(observed - nominal), nominal))
 
 
 def knn_distance(

@@ -168,9 +168,7 @@ class NMIRelevanceRedundancy(SelectorMixin, BaseEstimator):
         )
         return normalized(found, columns.entropies, np.full(len(columns), own))
 
-    def _rank(
-        self, columns: Columns, passing: Array, relevance: Array, known: dict[int, Array]
-    ) -> list[int]:
+    def _rank(self, columns: Columns, passing: Array, relevance: Array, known: dict[int, Array]) -> list[int]:
         """Greedy choice among ``passing``; ``known`` keeps redundancies, a row a chosen feature, for other targets."""
         if not len(passing):
             return []
