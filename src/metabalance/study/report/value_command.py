@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-
 from metabalance.data.errors import DataError
 from metabalance.data.limits import parse_json
 from metabalance.study.given import as_data_errors
