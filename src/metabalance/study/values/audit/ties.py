@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from metabalance.study.audit.classes import percent
-from metabalance.study.audit.parts import Part, listed
+from metabalance.study.audit.parts import Part, amount, listed
 from metabalance.study.values.audit.subject import ValuePlan, ValueSubject
 
 __all__ = ["check_ties", "coded", "resolution", "rounding"]
@@ -137,7 +137,7 @@ def _tell_heaps(
         side = "smallest" if i == 0 else "largest"
         message = (
             f"{counts[i]:,} rows ({percent(counts[i] / rows)}) have exactly the {side} value of the {subject.of(t)}, "
-            f"{levels[i]:g}, many more than the values beside it: was it cut off there, or does nothing lie beyond?"
+            f"{amount(levels[i], 12)}, many more than the values beside it: was it cut off there, or does nothing lie beyond?"
         )
         part.found("MB111", "warning", message)
     said = []
@@ -147,8 +147,8 @@ def _tell_heaps(
         said.append(f"many more rows than on the values beside them are on {named}")
     if rounded:
         said.append(
-            f"{percent(rounded['share'])} of the values are multiples of {rounded['multiple']:g}, where "
-            f"{percent(rounded['expected'])} would be"
+            f"{percent(rounded['share'])} of the values are multiples of {amount(rounded['multiple'])}, where "
+            f"{percent(rounded['expected'])} would be by chance"
         )
     if said:
         part.found("MB103", "info", f"of the {subject.of(t)}, {'; '.join(said)}")
