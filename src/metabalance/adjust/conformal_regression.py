@@ -5,7 +5,6 @@ Patterson & Candès, "Conformalized Quantile Regression", NeurIPS 2019, arXiv 19
 "Mondrian Confidence Machine", 2003.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -71,18 +70,6 @@ class ConformalIntervals:
         # An interval that would shrink below nothing is its middle.
         margin = np.maximum(margin, (low - high) / 2)
         return low - margin, high + margin
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; exact. An infinite margin becomes None; groups must be text, numbers or booleans."""
-        margins = [[g, None if np.isinf(m) else float(m)] for g, m in self.margins_.items()]
-        return {"alpha": self.alpha, "margins": margins}
-
-    @classmethod
-    def from_dict(cls, state: Mapping[str, Any]) -> "ConformalIntervals":
-        """The inverse of :meth:`to_dict`."""
-        made = cls(state["alpha"])
-        made.margins_ = {g: np.inf if m is None else float(m) for g, m in state["margins"]}
-        return made
 
 
 def interval_coverage(

@@ -97,6 +97,14 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    interval_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a model of values: whether low and high hold their share of rows in each region of the prediction, "
+            "or, wider, of the target; by default prediction.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing file or folder of scores.")
     ] = False,
@@ -112,7 +120,7 @@ def predict(
 
     predict_command(
         model=model, data=data, out=out, prior=prior, overwrite=overwrite, header=header, delimiter=delimiter,
-        prefix=prefix, skip_broken=skip_broken, interval=interval,
+        prefix=prefix, skip_broken=skip_broken, interval=interval, interval_by=interval_by,
     )  # fmt: skip
 
 

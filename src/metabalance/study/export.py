@@ -52,7 +52,11 @@ class Exported:
 
 
 def export_model(
-    model: Any, form: str = "onnx", pixels: str = "uint8", interval: float | None = None
+    model: Any,
+    form: str = "onnx",
+    pixels: str = "uint8",
+    interval: float | None = None,
+    interval_by: str | None = None,
 ) -> Exported:
     """Makes the file's content and compares it with Python on made-up rows.
 
@@ -63,6 +67,7 @@ def export_model(
         form: ``"onnx"`` or ``"torch"``.
         pixels: Type of an image's values: ``"uint8"``, or ``"float32"`` from 0 to 1.
         interval: Level of the intervals of a model of values, by default 0.9.
+        interval_by: What they promise, ``"prediction"``, as by default, or ``"target"``.
 
     Raises:
         DataError: Trees; a part of the model that no graph is known for; a package that is not installed; or a graph
@@ -84,12 +89,12 @@ def export_model(
     for package in ("onnx", "onnxscript", "onnxruntime") if form == "onnx" else ():
         _needed(package)
     try:
-        module, level = _module(model, interval)
+        module, promise = _module(model, interval, interval_by)
     except TypeError as error:
         raise DataError(f"the model cannot be exported: {error}; use metabalance predict") from error
     inputs = probe_inputs(model, PROBES, pixels)
     names, given = list(inputs), tuple(torch.from_numpy(array) for array in inputs.values())
-    document = document_of(model, inputs, form, level)
+    document = document_of(model, inputs, form, promise)
     with _quiet(), torch.no_grad():
         rows = torch.export.Dim("rows")
         # One shape for each argument of forward(*inputs).
@@ -158,8 +163,9 @@ def read_document(path: Path) -> dict[str, Any]:
 
 
 def export_command(
-    *, model: Path, form: str, out: Path | None, overwrite: bool, pixels: str, interval: float | None = None
-) -> None:
+    *, model: Path, form: str, out: Path | None, overwrite: bool, pixels: str, interval: float | None = None,
+    interval_by: str | None = None,
+) -> None:  # fmt: skip
     """Writes the file and, beside it, its description."""
     from rich.markup import escape
 
@@ -179,7 +185,7 @@ def export_command(
     beside = goal.with_name(f"{goal.name}.json")
     for path in (goal, beside):
         check_goal(path, overwrite)
-    made = export_model(load_model(model), form, pixels, interval)
+    made = export_model(load_model(model), form, pixels, interval, interval_by)
     write_atomically(goal, made.content)
     write_atomically(beside, json.dumps(made.document, indent=1, ensure_ascii=False).encode())
     check = made.document["check"]
@@ -212,23 +218,25 @@ def _of_values(model: Any) -> bool:
     return getattr(model, "kind", "classes") == "values"
 
 
-def _module(model: Any, interval: float | None) -> tuple[Any, float | None]:
-    """The model as a module, and the level of its intervals.
+def _module(
+    model: Any, interval: float | None, interval_by: str | None
+) -> tuple[Any, tuple[str, float] | None]:
+    """The model as a module, and what its intervals promise.
 
     Raises:
         TypeError: No graph is known for it.
-        DataError: A level that it does not have.
+        DataError: Intervals that it does not have.
     """
     if _of_values(model):
         from metabalance.study.values.graph import whole_values
 
-        model.check_level(interval)
-        level = None if model.conformal is None else model.conformal.known(interval)
-        return whole_values(model, level), level
+        promise = model.promise(interval, interval_by)
+        return whole_values(model, interval, interval_by), promise
     from metabalance.study.graph import whole_model
 
-    if interval is not None:
-        raise DataError("--interval is for models of values, but this is a model of classes; leave it out")
+    for option, given in (("--interval", interval), ("--interval-by", interval_by)):
+        if given is not None:
+            raise DataError(f"{option} is for models of values, but this is a model of classes; leave it out")
     return whole_model(model), None
 
 

@@ -12,7 +12,7 @@ __all__ = ["document_of"]
 
 
 def document_of(
-    model: Any, inputs: dict[str, np.ndarray], form: str, level: float | None = None
+    model: Any, inputs: dict[str, np.ndarray], form: str, promise: tuple[str, float] | None = None
 ) -> dict[str, Any]:
     """The description of an export, JSON values only.
 
@@ -20,7 +20,7 @@ def document_of(
         model: A model of classes or of values.
         inputs: Some rows, as the graph takes them.
         form: The runtime.
-        level: Of the intervals of a model of values.
+        promise: What the intervals of a model of values are by, and their level.
     """
     import torch
 
@@ -34,7 +34,7 @@ def document_of(
         "kind": "table" if isinstance(model.preprocessor, TablePreprocessor) else "images",
     }
     if getattr(model, "kind", "classes") == "values":
-        return head | _of_values(model, level, told, inside, outside)
+        return head | _of_values(model, promise, told, inside, outside)
     return head | _of_classes(model, told, inside, outside)
 
 
@@ -81,15 +81,16 @@ def _of_classes(model: Any, told: Any, inside: list[str], outside: list[str]) ->
 
 
 def _of_values(
-    model: Any, level: float | None, told: Any, inside: list[str], outside: list[str]
+    model: Any, promise: tuple[str, float] | None, told: Any, inside: list[str], outside: list[str]
 ) -> dict[str, Any]:
     shape = ["rows", len(model.names)]
     outputs = [
         {"name": "prediction", "type": "float64", "shape": shape, "how": "in the order of 'targets', in their units"}
     ]  # fmt: skip
     inside = [*inside, "network", "unit of the target"]
+    by, level = promise or (None, None)
     if level is not None:
-        how = f"ends of an interval meant to hold {level:.4g} of rows like the validation rows"
+        how = f"an end of an interval meant to hold {level:.4g} of the rows of each region of the {by}"
         outputs += [{"name": n, "type": "float64", "shape": shape, "how": how} for n in ("low", "high")]
         inside, outside = [*inside, "intervals"], [*outside, f"intervals at other levels than {level:.4g}"]
     return {
@@ -98,6 +99,7 @@ def _of_values(
         "inputs": told,
         "outputs": outputs,
         "interval": level,
+        "interval_by": by,
         "inside": inside,
         "outside": outside,
     }

@@ -25,6 +25,7 @@ def predict_command(
     prefix: str = "",
     skip_broken: bool = False,
     interval: float | None = None,
+    interval_by: str | None = None,
 ) -> None:
     """Scores a table, or images, with a saved model."""
     from metabalance.data.tables import read_table
@@ -32,7 +33,9 @@ def predict_command(
     from metabalance.study.scores import scores_of
     from metabalance.study.store import write_table
 
-    options = {"prior": prior, "interval": interval, "prefix": prefix}
+    options: dict[str, Any] = {
+        "prior": prior, "interval": interval, "interval_by": interval_by, "prefix": prefix,
+    }  # fmt: skip
     if out.is_dir() or not out.suffix:
         _predict_parts(model, data, out, overwrite, options)
         return
@@ -50,7 +53,7 @@ def predict_command(
     if trained.image_shape is None:
         if skip_broken:
             raise DataError(f"--skip-broken is for images, but {model} is a model of tables")
-        rows = read_table(data, header=header, delimiter=delimiter)
+        rows: Any = read_table(data, header=header, delimiter=delimiter)
         scored = rows.reset_index(drop=True)
     else:
         scored, rows = _read_images(trained, data, skip_broken)

@@ -98,6 +98,7 @@ def _open(out: Path, protocol: dict[str, Any]) -> None:
         "part_rows": "size of parts",
         "columns": "names of the added columns",
         "interval": "level of intervals",
+        "interval_by": "promise of intervals",
     }.get(what, what)
     if what == "data":
         was, now = before.get("data", {}), protocol["data"]

@@ -53,14 +53,15 @@ class ValueScores:
     Args:
         trained: A :class:`~metabalance.study.values.ship.TrainedRegressor`.
         level: Of the intervals, or None for 0.9.
+        by: What they promise, prediction or target; or None for the former.
         prefix: Put before the names.
     """
 
-    def __init__(self, trained: Any, level: float | None, prefix: str) -> None:
-        trained.check_level(level)
+    def __init__(self, trained: Any, level: float | None, by: str | None, prefix: str) -> None:
         self.trained = trained
-        self.level = None if trained.conformal is None else trained.conformal.known(level)
-        kinds = ["prediction"] if self.level is None else ["prediction", "low", "high"]
+        promise = trained.promise(level, by)
+        self.by, self.level = promise or (None, None)
+        kinds = ["prediction"] if promise is None else ["prediction", "low", "high"]
         several = len(trained.names) > 1
         self.names = [
             f"{prefix}{kind}_{name}" if several else f"{prefix}{kind}"
@@ -71,11 +72,11 @@ class ValueScores:
     @property
     def settings(self) -> dict[str, Any]:
         """What the columns hang on besides model, data and names; JSON values."""
-        return {"interval": self.level}
+        return {"interval": self.level, "interval_by": self.by}
 
     def columns(self, rows: Any) -> list[np.ndarray]:
         """An array ``(N,)`` for each name."""
-        prediction, ends = self.trained.outputs(rows, self.level)
+        prediction, ends = self.trained.outputs(rows, self.level, self.by)
         parts = (
             prediction[..., None] if ends is None else np.concatenate([prediction[..., None], ends], axis=2)
         )
@@ -87,13 +88,14 @@ class ValueScores:
 
     def told(self, counted: int, rows: int) -> str:
         """What is to be said of them all."""
-        return (
-            "" if self.level is None else f"; from low to high is meant to hold {self.level:.4g} of such rows"
-        )
+        if self.level is None:
+            return ""
+        whose = "such rows" if self.by == "prediction" else "the rows of each region of the true value"
+        return f"; from low to high is meant to hold {self.level:.4g} of {whose}"
 
 
 def scores_of(
-    trained: Any, *, prior: str | None, interval: float | None, prefix: str
+    trained: Any, *, prior: str | None, interval: float | None, interval_by: str | None, prefix: str
 ) -> ClassScores | ValueScores:
     """The columns that a model gives, with options that are for the other kind refused.
 
@@ -103,7 +105,8 @@ def scores_of(
     if getattr(trained, "kind", "classes") == "values":
         if prior is not None:
             raise DataError("--prior is for models of classes, but this is a model of values; leave it out")
-        return ValueScores(trained, interval, prefix)
-    if interval is not None:
-        raise DataError("--interval is for models of values, but this is a model of classes; leave it out")
+        return ValueScores(trained, interval, interval_by, prefix)
+    for option, given in (("--interval", interval), ("--interval-by", interval_by)):
+        if given is not None:
+            raise DataError(f"{option} is for models of values, but this is a model of classes; leave it out")
     return ClassScores(trained, prior, prefix)

@@ -122,7 +122,24 @@ def test_options_of_the_other_kind_are_refused(one, tmp_path):
         ),
         "--interval is for models of values",
     )
-    assert isinstance(scores_of(classes, prior=None, interval=None, prefix=""), ClassScores)
+    refused(
+        run("export", tmp_path / "classes", "--out", tmp_path / "m.onnx", "--interval-by", "target"),
+        "--interval-by is for models of values",
+    )
+    assert isinstance(scores_of(classes, prior=None, interval=None, interval_by=None, prefix=""), ClassScores)
+
+
+def test_by_target_is_wider(one, tmp_path):
+    model, folder, data, rows = one
+    done = run("predict", folder, data, "--out", tmp_path / "s.parquet", "--interval-by", "target")
+    assert done.exit_code == 0, done.output
+    assert "hold 0.9 of the rows of each region of the true value" in " ".join(done.output.split())
+    scored = pd.read_parquet(tmp_path / "s.parquet")
+    np.testing.assert_array_equal(scored[["low", "high"]], model.intervals(rows, by="target")[:, 0])
+    refused(
+        run("predict", folder, data, "--out", tmp_path / "t.parquet", "--interval-by", "class"),
+        "by prediction or target",
+    )
 
 
 def test_bad_rows_are_refused(one, tmp_path):
@@ -156,8 +173,11 @@ def test_a_folder_of_parts_holds_the_same_to_the_bit(one, tmp_path, monkeypatch)
     again = run("predict", folder, data, "--out", out)
     assert "3 parts were there already" in again.output
     refused(run("predict", folder, data, "--out", out, "--interval", "0.5"), "another level of intervals")
-    scores = ValueScores(model, None, "")
-    assert scores.settings == {"interval": 0.9}
+    refused(
+        run("predict", folder, data, "--out", out, "--interval-by", "target"), "another promise of intervals"
+    )
+    scores = ValueScores(model, None, None, "")
+    assert scores.settings == {"interval": 0.9, "interval_by": "prediction"}
     assert scores.told(0, 3) == "; from low to high is meant to hold 0.9 of such rows"
     assert (scored["low"] <= scored["high"]).all()
     assert ends.shape == (400, 1, 2)

@@ -40,7 +40,7 @@ def test_the_folder_gives_back_the_same_numbers_to_the_bit(make, case, tmp_path)
     assert ends.shape == (400, case[1], 2)
     np.testing.assert_array_equal(again.predict(rows), prediction)
     np.testing.assert_array_equal(again.intervals(rows), ends)
-    np.testing.assert_array_equal(again.intervals(rows, 0.5), model.intervals(rows, 0.5))
+    np.testing.assert_array_equal(again.intervals(rows, 0.5, "target"), model.intervals(rows, 0.5, "target"))
     assert again.names == model.names == ("price", "depth")[: case[1]]
     assert again.evidence == model.evidence
     assert again.image_shape == model.image_shape
@@ -74,6 +74,8 @@ def test_intervals_hold_the_validation_rows_at_their_level(make, targets, readou
             held = interval_coverage(low, high, target[200:, i])["all"]
             assert level <= held + 1e-9
             assert held < level + 0.05
+            low, high = model.intervals(rows, level, "target")[200:, i].T
+            assert level <= interval_coverage(low, high, target[200:, i])["all"] + 1e-9
     limits = model.model.limits(model.preprocessor.transform(rows))
     assert (limits is None) == (readout == "value")
     if limits is not None:  # as wide as the network has them, moved by one margin for each group
@@ -101,9 +103,21 @@ def test_too_few_validation_rows_leave_no_intervals_and_a_word(make, tmp_path):
     assert load_model(tmp_path / "m").intervals(rows) is None
 
 
+def test_rare_values_with_too_few_validation_rows_are_told(make):
+    notes = make("ridge", 2, rows=60)[0].record["notes"]
+    told = [
+        note for note in notes if "intervals by target are promised for them and their neighbours" in note
+    ]
+    assert notes[0] == "a note"
+    assert told
+    assert "validation rows have a depth that was" in told[-1]
+
+
 def test_a_level_that_is_not_there_is_refused(make):
     model, rows = make("ridge", 2)
-    with pytest.raises(DataError, match=r"at the levels 0.5, 0.8, 0.9, 0.95, 0.99, but 0.42 was asked for"):
+    with pytest.raises(
+        DataError, match=r"by prediction at the levels 0.5, 0.8, 0.9, 0.95, 0.99, but 0.42 was asked for"
+    ):
         model.intervals(rows, 0.42)
 
 
@@ -150,7 +164,7 @@ def test_nothing_in_it_is_a_pickle(make, tmp_path):
         {"targets": ["a", "b", "c"]},
         {"regions": []},
         {"regions": [{}, {}]},
-        {"intervals": {"levels": [{"level": 0.9, "targets": [{"groups": {}}]}]}},
+        {"intervals": {"stretches": [], "margins": []}},
         {"readout": {"kind": "value", "targets": 3, "levels": []}},
         {"readout": {"kind": "code", "targets": 2, "levels": []}},
         {"network": {}},

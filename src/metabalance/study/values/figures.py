@@ -1,6 +1,6 @@
 """What a report draws of predicted values, as plain JSON: residuals by target, error by density, a scatter, coverage."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from metabalance.judge.regions import GROUPS, Regions
 from metabalance.judge.wilson import wilson_interval
 
-__all__ = ["density_of", "figures"]
+__all__ = ["density_of", "figures", "stored_density"]
 
 MOST_POINTS = 400
 STRIPS = 12  # along the target, over which residuals are gathered
@@ -67,6 +67,15 @@ def density_of(target: np.ndarray, names: Sequence[str], regions: Sequence[Regio
         told = {"name": str(names[t]), **region.to_dict()}
         found.append(told | {"counts": counts.tolist(), "groups": region.groups.tolist()})
     return found
+
+
+def stored_density(regions: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
+    """The same of stored regions: how densely the training rows themselves lie."""
+    found = [Regions.from_dict(stored) for stored in regions]
+    return [
+        {"name": str(name), **region.to_dict(), "groups": region.groups.tolist()}
+        for name, region in zip(names, found, strict=True)
+    ]
 
 
 def _of_one(p: np.ndarray, y: np.ndarray, region: Regions, name: str, limits: Any) -> dict[str, Any]:

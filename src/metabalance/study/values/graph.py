@@ -4,7 +4,7 @@ The steps are those of Python, in their order, and in float64 wherever Python ha
 float32.
 """
 
-from typing import Any
+import math
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from metabalance.readout import Readout
 from metabalance.study.graph import Linear64, Whole, entrance
+from metabalance.study.values.intervals import Margins, Stretches
 from metabalance.study.values.ship import TrainedRegressor, ValueNetwork, unit_of
 
 __all__ = ["ValueOutcome", "whole_values"]
@@ -22,7 +23,7 @@ class ValueOutcome(nn.Module):
 
     Args:
         model: Whose readout, unit, regions and intervals they are.
-        level: Of the intervals; see :class:`~metabalance.study.values.intervals.ValueIntervals`.
+        level, by: Of the intervals; see :class:`~metabalance.study.values.intervals.ValueIntervals`.
 
     Shape:
         raw ``(N, columns)`` -> prediction ``(N, T)``, float64; and low and high ``(N, T)`` if the model has intervals.
@@ -31,7 +32,7 @@ class ValueOutcome(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, model: TrainedRegressor, level: float | None = None) -> None:
+    def __init__(self, model: TrainedRegressor, level: float | None = None, by: str | None = None) -> None:
         super().__init__()
         self.targets = len(model.names)
         network = isinstance(model.model, ValueNetwork)
@@ -43,11 +44,12 @@ class ValueOutcome(nn.Module):
         if model.conformal is None:
             return
         self.outputs += ["low", "high"]
-        for i in range(self.targets):
-            starts, margins = _steps(model.regions[i], model.conformal.margins(i, level))
+        self.by, level = model.conformal.known(level, by)
+        for i, margins in enumerate(model.conformal.margins[self.by, level]):
+            starts, steps = _steps(model.conformal.stretches[i], margins)
             if len(starts):  # a tensor without elements cannot be packed
                 self.register_buffer(f"starts_{i}", torch.from_numpy(starts))
-            self.register_buffer(f"margins_{i}", torch.from_numpy(margins))
+            self.register_buffer(f"margins_{i}", torch.from_numpy(steps))
 
     def forward(self, raw: Tensor) -> tuple[Tensor, ...]:
         raw = raw.double()
@@ -60,34 +62,47 @@ class ValueOutcome(nn.Module):
             limits = limits * self.scale[:, None] + self.mean[:, None]
             low = torch.minimum(limits[..., 0], limits[..., 1])
             high = torch.maximum(limits[..., 0], limits[..., 1])
-        margin = torch.stack([self._margin(i, prediction[:, i]) for i in range(self.targets)], dim=1)
-        margin = torch.maximum(margin, (low - high) / 2)
-        return prediction, low - margin, high + margin
+        ends = [self._ends(i, prediction[:, i], low[:, i], high[:, i]) for i in range(self.targets)]
+        return prediction, *(torch.stack(side, dim=1) for side in zip(*ends))
 
     def distance(self, found: tuple[np.ndarray, ...], expected: tuple[np.ndarray, ...]) -> float:
         """The largest difference between outputs, in standard deviations of the target.
 
-        At the edge of a region rounding decides between two margins, so that there predictions alone are compared.
+        At the edge of a region rounding decides between two margins: of the ends, the worst row in a hundred is let pass.
         """
         unit = self.scale.numpy()
         worst = float((np.abs(found[0] - expected[0]) / unit).max(initial=0))
-        for i in range(self.targets if len(found) > 1 else 0):
-            starts = getattr(self, f"starts_{i}", torch.empty(0)).numpy()
-            places = [np.searchsorted(starts, one[0][:, i], side="right") for one in (found, expected)]
-            same = places[0] == places[1]
-            for one, other in zip(found[1:], expected[1:]):
-                gap = np.abs(one[same, i] - other[same, i]) / unit[i]
-                worst = max(worst, float(gap.max(initial=0)))
+        for one, other in zip(found[1:], expected[1:]):
+            gap = np.sort((np.abs(one - other) / unit).max(axis=1))
+            worst = float(np.maximum(worst, gap[: len(gap) - len(gap) // 100].max(initial=0)))
         return worst
 
-    def _margin(self, i: int, prediction: Tensor) -> Tensor:
-        margins = getattr(self, f"margins_{i}")
-        if len(margins) == 1:
-            return margins.expand_as(prediction)
-        return margins[(prediction[:, None] >= getattr(self, f"starts_{i}")).sum(1)]
+    def _ends(self, i: int, prediction: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+        margins, starts = getattr(self, f"margins_{i}"), getattr(self, f"starts_{i}", None)
+        if starts is not None and self.by == "target":
+            return _by_target(low, high, starts, margins)
+        margin = margins.expand_as(prediction) if starts is None else margins[_place(prediction, starts)]
+        margin = torch.maximum(margin, (low - high) / 2)
+        return low - margin, high + margin
 
 
-def whole_values(model: TrainedRegressor, level: float | None = None) -> Whole:
+def _place(values: Tensor, starts: Tensor) -> Tensor:
+    return (values[:, None] >= starts).sum(1)
+
+
+def _by_target(low: Tensor, high: Tensor, starts: Tensor, margins: Tensor) -> tuple[Tensor, Tensor]:
+    """As :func:`metabalance.adjust.intervals_by_target`."""
+    end = torch.full_like(starts[:1], math.inf)
+    first = torch.maximum(low[:, None] - margins, torch.cat([-end, starts]))
+    last = torch.minimum(high[:, None] + margins, torch.cat([starts, end]))
+    there, middle = first <= last, (low + high) / 2
+    first = torch.where(there, first, end).amin(1)
+    last = torch.where(there, last, -end).amax(1)
+    nothing = first > last
+    return torch.where(nothing, middle, first), torch.where(nothing, middle, last)
+
+
+def whole_values(model: TrainedRegressor, level: float | None = None, by: str | None = None) -> Whole:
     """The module of a model that is a network, a ridge regression or the mean.
 
     Raises:
@@ -99,14 +114,11 @@ def whole_values(model: TrainedRegressor, level: float | None = None) -> Whole:
         network = Linear64(model.model.tensors["coef"], model.model.tensors["intercept"])
     else:
         raise TypeError(f"no graph is known for {model.record['recipe']}")
-    return Whole(entrance(model), network, ValueOutcome(model, level)).eval()
+    return Whole(entrance(model), network, ValueOutcome(model, level, by)).eval()
 
 
-def _steps(regions: Any, margins: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Where the margin changes ``(M,)``, and the margins between ``(M + 1,)``; as ``regions.of`` has it."""
-    edges = np.asarray(regions.edges, dtype=np.float64)
-    slack = 1e-9 * np.diff(edges).min()
-    starts = np.append(edges[:-1] - slack, np.nextafter(edges[-1] + slack, np.inf))
-    steps = np.array([margins[str(group)] for group in ("few", *regions.groups, "few")])
+def _steps(stretches: Stretches, margins: Margins) -> tuple[np.ndarray, np.ndarray]:
+    """Where the margin changes ``(M,)``, and the margins between ``(M + 1,)``."""
+    steps = stretches.each(margins)
     changes = np.flatnonzero(np.diff(steps) != 0)
-    return starts[changes], np.append(steps[:1], steps[changes + 1])
+    return stretches.starts[changes], np.append(steps[:1], steps[changes + 1])

@@ -17,7 +17,7 @@ from metabalance.study.artifact import read_artifact, write_artifact
 from metabalance.study.reference import Reference
 from metabalance.study.ship import EVIDENCE, read_preprocessor, rows_at_once, state_of, stored_preprocessor
 from metabalance.study.values.baselines import VALUE_FITTERS, ValueBaseline
-from metabalance.study.values.intervals import ValueIntervals, fit_intervals
+from metabalance.study.values.intervals import FEWEST, ValueIntervals, fit_intervals, thin_regions
 
 __all__ = ["TrainedRegressor", "ValueNetwork"]
 
@@ -122,6 +122,12 @@ class TrainedRegressor:
         conformal = fit_intervals(prediction, limits, validation[1], regions)
         if conformal is None:
             notes.append(f"{len(validation[1])} validation rows are too few for intervals")
+        for name, target, region in zip(names, validation[1].T, regions) if conformal else ():
+            if thin := thin_regions(target, region):
+                notes.append(
+                    f"fewer than {FEWEST} validation rows have a {name} that was {' or '.join(thin)}-shot in training: "
+                    "intervals by target are promised for them and their neighbours together"
+                )
         record = record | {
             "recipe": fitted.candidate.name,
             "options": {k: list(v) if isinstance(v, tuple) else v for k, v in fitted.options.items()},
@@ -148,40 +154,42 @@ class TrainedRegressor:
         """
         return self.model.outputs(self.preprocessor.transform(frame))[0]
 
-    def intervals(self, frame: Any, level: float | None = None) -> np.ndarray | None:
+    def intervals(self, frame: Any, level: float | None = None, by: str | None = None) -> np.ndarray | None:
         """Lower and upper ends ``(N, T, 2)``, or None for a model without intervals; see :meth:`outputs`."""
-        return self.outputs(frame, level)[1]
+        return self.outputs(frame, level, by)[1]
 
-    def outputs(self, frame: Any, level: float | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+    def outputs(
+        self, frame: Any, level: float | None = None, by: str | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Values ``(N, T)`` and intervals ``(N, T, 2)``, at once.
 
         Args:
             frame: See :meth:`predict`.
             level: Of the intervals, one of ``conformal.levels``; by default 0.9.
+            by: What they promise, ``"prediction"`` (the default) or ``"target"``; see
+                :mod:`metabalance.study.values.intervals`.
 
         Raises:
-            DataError: See :meth:`predict`; or a level that the model does not have.
+            DataError: See :meth:`predict`; or intervals that the model does not have.
         """
-        self.check_level(level)
+        self.promise(level, by)
         prediction, limits = self.model.outputs(self.preprocessor.transform(frame))
         if self.conformal is None:
             return prediction, None
-        return prediction, self.conformal(prediction, limits, self.regions, level)
+        return prediction, self.conformal(prediction, limits, level, by)
 
-    def check_level(self, level: float | None) -> None:
-        """Refuses a level that the model does not have.
+    def promise(self, level: float | None, by: str | None) -> tuple[str, float] | None:
+        """What the intervals are by, and their level; None for a model without intervals.
 
         Raises:
-            DataError: It has none at this level, or no intervals at all.
+            DataError: It has no such intervals.
         """
-        if level is None:
-            return
         if self.conformal is None:
-            raise DataError(
-                f"the model has no intervals, so none of level {level} either: its validation rows were too few"
-            )
+            if level is not None or by is not None:
+                raise DataError("the model has no intervals: it was fitted with too few validation rows")
+            return None
         try:
-            self.conformal.known(level)
+            return self.conformal.known(level, by)
         except ValueError as error:
             raise DataError(str(error)) from error
 
@@ -245,7 +253,11 @@ class TrainedRegressor:
             stored = manifest["intervals"]
             conformal = None if stored is None else ValueIntervals.from_dict(stored)
             model = _model(manifest, tensors, files, len(names))
-            if {len(regions), *(len(part) for part in unit_of(model))} != {len(names)}:
+            if {
+                len(regions),
+                *([len(conformal.stretches)] if conformal else []),
+                *(len(part) for part in unit_of(model)),
+            } != {len(names)}:
                 raise ValueError(f"it names {len(names)} targets, and tells of others")
             return cls(
                 names, read_preprocessor(manifest, files), model, regions, conformal, manifest, evidence,
