@@ -124,7 +124,7 @@ def _median(values: np.ndarray) -> float:
 
 def _told(lines: Sequence[dict[str, Any]]) -> list[str]:
     return [
-        f"{line['column']!r} ({percent(line['share'])}; median of {line['target']!r} {amount(line['median_where_missing'])} where "
-        f"missing, {amount(line['median_elsewhere'])} elsewhere)"
+        f"{line['column']!r} ({percent(line['share'])}; median of {line['target']!r} "
+        f"{amount(line['median_where_missing'])} where missing, {amount(line['median_elsewhere'])} elsewhere)"
         for line in lines
     ]

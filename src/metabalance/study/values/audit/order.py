@@ -141,9 +141,9 @@ def _rare_shares(subject: ValueSubject, order: np.ndarray) -> list[float]:
 def _moves(subject: ValueSubject, t: int, line: dict[str, Any]) -> str:
     medians = line["medians"]
     return (
-        f"the median of the {subject.of(t)} goes from {amount(medians[0])} in the first tenth to {amount(medians[-1])} in the last "
-        f"(lowest {amount(min(medians))}, highest {amount(max(medians))}), and the tenths explain {percent(line['explained'])} of the "
-        "ranks"
+        f"the median of the {subject.of(t)} goes from {amount(medians[0])} in the first tenth to {amount(medians[-1])} in the "
+        f"last (lowest {amount(min(medians))}, highest {amount(max(medians))}), and the tenths explain "
+        f"{percent(line['explained'])} of the ranks"
     )
 
 

@@ -90,7 +90,7 @@ def _far(subject: ValueSubject, t: int, y: np.ndarray, told: dict[str, Any], par
     order = beyond[np.argsort(-np.maximum(low - y[beyond], y[beyond] - high), kind="stable")]
     farthest = ", ".join(f"{amount(y[row])} in row {subject.position[row] + 1}" for row in order[:3])
     message = (
-        f"{len(beyond):,} rows ({percent(told['beyond_outer'])}) lie beyond the outer fences of the {subject.of(t)}, {amount(low)} "
-        f"and {amount(high)}: {farthest}; they are the rare values themselves, or mistakes that rule a squared error"
+        f"{len(beyond):,} rows ({percent(told['beyond_outer'])}) lie beyond the outer fences of the {subject.of(t)}, "
+        f"{amount(low)} and {amount(high)}: {farthest}; they are the rare values themselves, or mistakes that rule a squared error"
     )
     part.found("MB104", "info", message, rows=tuple(map(int, order[:20])))

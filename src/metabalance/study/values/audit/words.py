@@ -14,8 +14,9 @@ def value_sentences(facts: Mapping[str, Any]) -> Iterator[str]:
     told = facts.get("values") or []
     for one in told[:5]:
         regions = one["regions"]
+        low, middle, high = (amount(v) for v in (one["lowest"], one["quantiles"]["50 %"], one["highest"]))
         yield (
-            f"{one['target']!r} goes from {amount(one['lowest'])} to {amount(one['highest'])}, median {amount(one['quantiles']['50 %'])}: "
+            f"{one['target']!r} goes from {low} to {high}, median {middle}: "
             f"{percent(regions['many']['share'])} of the rows have a frequent value, {percent(regions['medium']['share'])} a "
             f"middling one, and {regions['few']['rows']:,} ({percent(regions['few']['share'])}) a rare one."
         )
