@@ -180,7 +180,7 @@ def _uninformative(features: pd.DataFrame) -> Iterator[Finding]:
             empty.append(str(name))
         elif len(values) == len(column) and (values == values.iloc[0]).all():
             constant.append(str(name))
-        elif _numbers_the_rows(column):
+        elif numbers_the_rows(column):
             numbered.append(str(name))
     if empty:
         yield Finding("MB001", "warning", f"{_have(empty, 'no value at all')}", tuple(empty), "drop")
@@ -191,7 +191,8 @@ def _uninformative(features: pd.DataFrame) -> Iterator[Finding]:
         yield Finding("MB005", "warning", message, tuple(numbered), "drop")
 
 
-def _numbers_the_rows(column: pd.Series) -> bool:
+def numbers_the_rows(column: pd.Series) -> bool:
+    """Whether a column only numbers or names the rows."""
     if len(column) < FEWEST_ROWS or column.hasnans:
         return False
     if pd.api.types.is_integer_dtype(column.dtype):

@@ -18,7 +18,8 @@ ELSEWHERE = ("for images", "for tables", "for classes", "for values")
 def audit_command(
     *, data: Path, target: str | None, positive: str | None, groups: str | None, time: str | None, folds: int,
     metric: str | None, half_width: float | None, mute: str | None, json_path: str | None, overwrite: bool,
-    model_rows: int, seed: int, header: bool, delimiter: str | None, drop: str | None, image_size: str | None, skip_broken: bool, task: str | None = None,
+    model_rows: int, seed: int, header: bool, delimiter: str | None, drop: str | None, image_size: str | None,
+    skip_broken: bool, task: str | None = None,
 ) -> bool:  # fmt: skip
     """Audits a file and prints the outcome; whether an error or a warning stands.
 
@@ -35,8 +36,8 @@ def audit_command(
     with console.status("looking ..."):
         report = audit(
             data, target, task=task, positive=positive, groups=groups, time=time, drop=names_of(drop),
-            mute=(mute or "").split(","), folds=folds, metric=metric, half_width=half_width, seed=seed, model_rows=model_rows, header=header,
-            delimiter=delimiter, image_size=image_size, skip_broken=skip_broken,
+            mute=(mute or "").split(","), folds=folds, metric=metric, half_width=half_width, seed=seed,
+            model_rows=model_rows, header=header, delimiter=delimiter, image_size=image_size, skip_broken=skip_broken,
         )  # fmt: skip
     if json_path == "-":
         print(json.dumps(report.to_dict(), indent=1, allow_nan=False))  # ASCII: no name steers the terminal
@@ -64,7 +65,7 @@ def show_audit(console: Console, report: Audit) -> None:
             f"\n[{colour}]{finding.code} {finding.severity}[/] [bold]{escape(finding.title)}[/]",
             highlight=False, soft_wrap=True,
         )  # fmt: skip
-        end = "" if finding.message.endswith(".") else "."
+        end = "" if finding.message.endswith((".", "?")) else "."
         _say(console, f"  {finding.message[:1].upper()}{finding.message[1:]}{end}")
         console.print(f"  [dim]->[/] {escape(finding.cure)}", highlight=False, soft_wrap=True)
     reasons: dict[str, list[str]] = {}

@@ -18,7 +18,7 @@ from metabalance.judge.probability import log_loss
 from metabalance.study.audit.parts import Part, listed
 from metabalance.study.audit.subject import Plan, Subject
 
-__all__ = ["QuickModel", "binned", "check_signal", "fit_quick_model", "spread_sample"]
+__all__ = ["QuickModel", "binned", "check_signal", "coarse", "fit_quick_model", "spread_sample"]
 
 FOLDS, FEWEST = 5, 5  # a class of fewer rows is not modelled
 BOOSTED_CLASSES, BOOSTED_COLUMNS = 5, 200
@@ -103,7 +103,7 @@ def fit_quick_model(subject: Subject, plan: Plan) -> QuickModel | str:
         x = subject.matrix(rows)
     except DataError as error:
         return str(error)
-    x = _coarse(x) if boosted else x
+    x = coarse(x) if boosted else x
     fold = _folds(y, None if subject.groups is None else subject.groups[rows], plan.seed)
     out = np.zeros((len(y), len(modelled)))
     for k in np.unique(fold):
@@ -230,7 +230,7 @@ def _folds(y: np.ndarray, groups: np.ndarray | None, seed: int) -> np.ndarray:
     return fold
 
 
-def _coarse(x: np.ndarray) -> np.ndarray:
+def coarse(x: np.ndarray) -> np.ndarray:
     """Ranks in at most 255 steps. The booster would bin by itself, but with weights it takes 50 times as long."""
     out = np.empty(x.shape, dtype=np.float32)
     for j, column in enumerate(x.T):

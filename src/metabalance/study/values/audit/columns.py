@@ -11,7 +11,7 @@ from metabalance.data.findings import Finding
 from metabalance.data.tables import is_text
 from metabalance.judge.paired import holm
 from metabalance.study.audit.classes import percent
-from metabalance.study.audit.parts import Part, listed
+from metabalance.study.audit.parts import Part, amount, listed
 from metabalance.study.values.audit.subject import ValuePlan, ValueSubject
 
 __all__ = ["check_missing_values", "nearly_the_target"]
@@ -124,7 +124,7 @@ def _median(values: np.ndarray) -> float:
 
 def _told(lines: Sequence[dict[str, Any]]) -> list[str]:
     return [
-        f"{line['column']!r} ({percent(line['share'])}; median of {line['target']!r} {line['median_where_missing']:.4g} where "
-        f"missing, {line['median_elsewhere']:.4g} elsewhere)"
+        f"{line['column']!r} ({percent(line['share'])}; median of {line['target']!r} "
+        f"{amount(line['median_where_missing'])} where missing, {amount(line['median_elsewhere'])} elsewhere)"
         for line in lines
     ]

@@ -9,7 +9,7 @@ import numpy as np
 
 from metabalance.judge.regions import GROUPS, Regions
 from metabalance.study.audit.classes import percent
-from metabalance.study.audit.parts import Part, listed
+from metabalance.study.audit.parts import Part, amount, listed
 from metabalance.study.values.audit.subject import ValuePlan, ValueSubject
 
 __all__ = ["check_density", "whole_levels"]
@@ -42,7 +42,7 @@ def check_density(subject: ValueSubject, plan: ValuePlan) -> Part:
             "edges": regions.edges.tolist(), "counts": regions.counts.tolist(), "groups": regions.groups.tolist(),
         })  # fmt: skip
         if t not in subject.varying:
-            message = f"the {subject.of(t)} is {y[0]:g} in every row: there is nothing to predict"
+            message = f"the {subject.of(t)} is {amount(y[0])} in every row: there is nothing to predict"
             part.found("MB106", "error", message)
             continue
         _rare(subject, t, y, regions, shares, part)
@@ -83,7 +83,7 @@ def _rare(
     inside, middle = regions.of(y) == "few", float(np.median(y))
     low, high = y[inside & (y < middle)], y[inside & (y >= middle)]
     where = " and ".join(
-        f"{len(values):,} {side} {edge:.4g}"
+        f"{len(values):,} {side} {amount(edge)}"
         for values, side, edge in (
             (low, "up to", low.max() if len(low) else 0),
             (high, "from", high.min() if len(high) else 0),

@@ -5,7 +5,7 @@ import pandas as pd
 
 from metabalance.data.checks import row_hashes
 from metabalance.study.audit.classes import percent
-from metabalance.study.audit.parts import Part
+from metabalance.study.audit.parts import Part, amount
 from metabalance.study.audit.twins import comparable, near_pairs
 from metabalance.study.values.audit.subject import ValuePlan, ValueSubject
 
@@ -61,9 +61,9 @@ def check_contradictions(subject: ValueSubject, plan: ValuePlan) -> Part:
             loud = floor["share_of_deviation"] >= LOUD and floor["differing"] >= ENOUGH * len(code)
             message = (
                 f"{floor['differing']:,} rows ({percent(floor['differing'] / len(code))}) share all their features with one of "
-                f"another value; of the {subject.of(t)} such equals differ with a deviation of {floor['deviation']:.3g} "
+                f"another value; of the {subject.of(t)} such equals differ with a deviation of {amount(floor['deviation'])} "
                 f"({percent(floor['share_of_deviation'])} of all), so that among them no model has a mean absolute error below "
-                f"{floor['error']:.3g}"
+                f"{amount(floor['error'])}"
             )
             part.found("MB112", "warning" if loud else "info", message)
     part.facts["equal_rows"] = told
@@ -93,7 +93,7 @@ def check_near(subject: ValueSubject, plan: ValuePlan) -> Part:
     if len(rows):
         shown = "; ".join(f"{subject.named([a])} and {subject.named([b])}" for a, b in pairs[:3])
         apart = ", ".join(
-            f"{gap:.3g} of {name!r} ({percent(gap / subject.regions[subject.names.index(name)].scale)} of the deviation)"
+            f"{amount(gap)} of {name!r} ({percent(gap / subject.regions[subject.names.index(name)].scale)} of the deviation)"
             for name, gap in gaps.items()
             if gap is not None
         )

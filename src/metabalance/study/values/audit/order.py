@@ -11,7 +11,7 @@ from scipy.stats import kruskal
 
 from metabalance.study.audit.classes import percent
 from metabalance.study.audit.groups import FEW_GROUPS, group_like, tell_groups
-from metabalance.study.audit.parts import Part
+from metabalance.study.audit.parts import Part, amount
 from metabalance.study.audit.times import tell_undeclared, times_in
 from metabalance.study.values.audit.subject import ValuePlan, ValueSubject
 
@@ -141,9 +141,9 @@ def _rare_shares(subject: ValueSubject, order: np.ndarray) -> list[float]:
 def _moves(subject: ValueSubject, t: int, line: dict[str, Any]) -> str:
     medians = line["medians"]
     return (
-        f"the median of the {subject.of(t)} goes from {medians[0]:.4g} in the first tenth to {medians[-1]:.4g} in the last "
-        f"(lowest {min(medians):.4g}, highest {max(medians):.4g}), and the tenths explain {percent(line['explained'])} of the "
-        "ranks"
+        f"the median of the {subject.of(t)} goes from {amount(medians[0])} in the first tenth to {amount(medians[-1])} in the "
+        f"last (lowest {amount(min(medians))}, highest {amount(max(medians))}), and the tenths explain "
+        f"{percent(line['explained'])} of the ranks"
     )
 
 

@@ -12,6 +12,7 @@ from metabalance.study.audit.classes import percent
 from metabalance.study.audit.parts import Part
 from metabalance.study.values.audit.quick_model import ValueModel
 from metabalance.study.values.audit.subject import ValuePlan, ValueSubject
+from metabalance.study.values.kind import LEVELS, ROWS_A_FOLD
 
 __all__ = ["check_rare_rows", "check_value_folds", "check_value_metric", "value_splits"]
 
@@ -22,14 +23,14 @@ GOVERNED = 0.1  # share of rare rows below which a mean over all rows is that of
 def value_splits(
     table: np.ndarray, *, folds: int, seed: int, groups: Any = None, time: Any = None
 ) -> list[Any]:
-    """Folds dealt from spans of the target, with fewer spans where groups or times allow no more.
+    """The folds of ``compare``: dealt from spans of the target, with fewer spans where groups or times allow no more.
 
     Raises:
         DataError: There are no such folds, even of rows dealt blindly.
     """
     from metabalance.study.splits import make_splits
 
-    tried = list(dict.fromkeys((50, 10, 4, 2, 1)))
+    tried = LEVELS[-1:] if time is not None else LEVELS
     for most in tried:
         try:
             return make_splits(strata(table, most), folds=folds, seed=seed, groups=groups, time=time)
@@ -44,6 +45,8 @@ def check_value_folds(subject: ValueSubject, plan: ValuePlan) -> Part:
     facts: dict[str, Any] = {"folds": plan.folds, "feasible": True, "fewest_in_a_test_part": None}
     part = Part(facts={"plan": facts})
     try:
+        if len(subject.y) < ROWS_A_FOLD * plan.folds:
+            raise DataError(f"{len(subject.y)} rows are too few, since a test part needs {ROWS_A_FOLD}")
         splits = value_splits(
             subject.y, folds=plan.folds, seed=plan.seed, groups=subject.groups, time=subject.time
         )

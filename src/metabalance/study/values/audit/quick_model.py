@@ -13,7 +13,7 @@ from metabalance.data.errors import DataError
 from metabalance.judge.regions import Regions
 from metabalance.judge.value_intervals import value_estimates
 from metabalance.study.audit.parts import Part, listed
-from metabalance.study.audit.quick_model import binned, spread_sample
+from metabalance.study.audit.quick_model import binned, coarse, spread_sample
 from metabalance.study.values.audit.subject import ValuePlan, ValueSubject
 
 __all__ = ["ValueModel", "check_value_signal", "error_by_density", "fit_value_model"]
@@ -21,7 +21,7 @@ __all__ = ["ValueModel", "check_value_signal", "error_by_density", "fit_value_mo
 FOLDS, FEWEST = 5, 30
 BOOSTED_COLUMNS, CELLS, LINEAR_CELLS = 200, 8_000_000, 20_000_000
 GOLDEN, GOLDEN_R2 = 0.95, 0.25
-METRICS = ("mae", "bmae", "r2", "spearman")
+METRICS = ("mae", "bmae", "r2")
 DRAWS = 200
 
 
@@ -86,16 +86,18 @@ def fit_value_model(subject: ValueSubject, plan: ValuePlan) -> ValueModel | str:
     regions = tuple(subject.regions[t] for t in subject.varying)
     scale = np.array([region.scale for region in regions])
     told = (y - mean) / scale
-    makers = {"ridge regression": _ridge} | ({"gradient boosting": _booster} if boosted else {})
+    makers = {"ridge regression": (_ridge, x)}
+    if boosted:
+        makers["gradient boosting"] = (_booster, coarse(x))
     predictions = {name: np.zeros_like(y) for name in makers}
     for split in splits:
         fold[split.test] = split.fold
-        for name, maker in makers.items():
+        for name, (maker, seen) in makers.items():
             for t in range(y.shape[1]):
                 model = maker(plan.seed).fit(
-                    x[split.train], told[split.train, t], sample_weight=weight[split.train]
+                    seen[split.train], told[split.train, t], sample_weight=weight[split.train]
                 )
-                predictions[name][split.test, t] = model.predict(x[split.test])
+                predictions[name][split.test, t] = model.predict(seen[split.test])
     predictions = {name: p * scale + mean for name, p in predictions.items()}
     names = [subject.names[t] for t in subject.varying]
     estimates = {

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import kurtosis, skew
 
 from metabalance.study.audit.classes import percent
-from metabalance.study.audit.parts import Part
+from metabalance.study.audit.parts import Part, amount
 from metabalance.study.values.audit.subject import ValuePlan, ValueSubject
 
 __all__ = ["check_shape", "shape"]
@@ -88,9 +88,9 @@ def _far(subject: ValueSubject, t: int, y: np.ndarray, told: dict[str, Any], par
         return
     beyond = np.flatnonzero((y < low) | (y > high))
     order = beyond[np.argsort(-np.maximum(low - y[beyond], y[beyond] - high), kind="stable")]
-    farthest = ", ".join(f"{y[row]:.4g} in row {subject.position[row] + 1}" for row in order[:3])
+    farthest = ", ".join(f"{amount(y[row])} in row {subject.position[row] + 1}" for row in order[:3])
     message = (
-        f"{len(beyond):,} rows ({percent(told['beyond_outer'])}) lie beyond the outer fences of the {subject.of(t)}, {low:.4g} "
-        f"and {high:.4g}: {farthest}; they are the rare values themselves, or mistakes that rule a squared error"
+        f"{len(beyond):,} rows ({percent(told['beyond_outer'])}) lie beyond the outer fences of the {subject.of(t)}, "
+        f"{amount(low)} and {amount(high)}: {farthest}; they are the rare values themselves, or mistakes that rule a squared error"
     )
     part.found("MB104", "info", message, rows=tuple(map(int, order[:20])))

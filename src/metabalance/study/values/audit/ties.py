@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from metabalance.study.audit.classes import percent
-from metabalance.study.audit.parts import Part, listed
+from metabalance.study.audit.parts import Part, amount, listed
 from metabalance.study.values.audit.subject import ValuePlan, ValueSubject
 
 __all__ = ["check_ties", "coded", "resolution", "rounding"]
@@ -61,8 +61,8 @@ def coded(levels: np.ndarray, counts: np.ndarray) -> list[float]:
             far = gap >= APART * float(others[-1] - others[0])
             nines = value == np.round(value) and set(f"{abs(value):.0f}") == {"9"} and abs(value) >= 99
             marks = value in (-1.0, -9.0) and others[0] >= 0
-            nothing = value == 0 and (others[0] > 0 or others[-1] < 0)
-            if (nines and far) or (marks and counts[end] >= 3) or (nothing and far and counts[end] >= 3):
+            nothing = value == 0 and gap > float(others[-1] - others[0]) and counts[end] >= 3
+            if (nines and far) or (marks and counts[end] >= 3) or nothing:
                 found.append(value)
                 levels, counts = others, counts[rest]
                 break
@@ -88,7 +88,7 @@ def resolution(values: np.ndarray) -> float | None:
 
 
 def rounding(values: np.ndarray) -> dict[str, float] | None:
-    """The coarsest 5, 10, 50, ... of the smallest step of which far too many values are multiples.
+    """The one of 5, 10, 50, ... of the smallest step of which most values too many are multiples.
 
     Args:
         values: ``(N,)``.
@@ -103,11 +103,13 @@ def rounding(values: np.ndarray) -> dict[str, float] | None:
     step = resolution(values)
     if step is None:
         return None
-    found = None
+    found, most = None, 0.0
     times, reach = 5, float(np.ptp(values)) / step
     while reach >= 4 * times:
         share = float(_multiples(values, times * step).mean())
-        if share >= max(ROUNDED / times, 0.25):
+        excess = share - 1 / times
+        if share >= max(ROUNDED / times, 0.25) and excess > most:
+            most = excess
             found = {"multiple": float(f"{times * step:.6g}"), "share": share, "expected": 1 / times}
         times *= 2 if str(times)[0] == "5" else 5
     return found
@@ -137,7 +139,7 @@ def _tell_heaps(
         side = "smallest" if i == 0 else "largest"
         message = (
             f"{counts[i]:,} rows ({percent(counts[i] / rows)}) have exactly the {side} value of the {subject.of(t)}, "
-            f"{levels[i]:g}, many more than the values beside it: was it cut off there, or does nothing lie beyond?"
+            f"{amount(levels[i], 12)}, many more than the values beside it: was it cut off there, or does nothing lie beyond?"
         )
         part.found("MB111", "warning", message)
     said = []
@@ -147,8 +149,8 @@ def _tell_heaps(
         said.append(f"many more rows than on the values beside them are on {named}")
     if rounded:
         said.append(
-            f"{percent(rounded['share'])} of the values are multiples of {rounded['multiple']:g}, where "
-            f"{percent(rounded['expected'])} would be"
+            f"{percent(rounded['share'])} of the values are multiples of {amount(rounded['multiple'])}, where "
+            f"{percent(rounded['expected'])} would be by chance"
         )
     if said:
         part.found("MB103", "info", f"of the {subject.of(t)}, {'; '.join(said)}")

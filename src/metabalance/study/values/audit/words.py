@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from metabalance.study.audit.classes import percent
+from metabalance.study.audit.parts import amount
 
 __all__ = ["value_sentences"]
 
@@ -13,8 +14,9 @@ def value_sentences(facts: Mapping[str, Any]) -> Iterator[str]:
     told = facts.get("values") or []
     for one in told[:5]:
         regions = one["regions"]
+        low, middle, high = (amount(v) for v in (one["lowest"], one["quantiles"]["50 %"], one["highest"]))
         yield (
-            f"{one['target']!r} goes from {one['lowest']:.4g} to {one['highest']:.4g}, median {one['quantiles']['50 %']:.4g}: "
+            f"{one['target']!r} goes from {low} to {high}, median {middle}: "
             f"{percent(regions['many']['share'])} of the rows have a frequent value, {percent(regions['medium']['share'])} a "
             f"middling one, and {regions['few']['rows']:,} ({percent(regions['few']['share'])}) a rare one."
         )
@@ -56,5 +58,5 @@ def value_sentences(facts: Mapping[str, Any]) -> Iterator[str]:
 
 def _figure(told: Mapping[str, float], digits: int = 4) -> str:
     value, low, high = told["value"], told["low"], told["high"]
-    ends = f" [{low:.{digits}g}, {high:.{digits}g}]" if low == low else ""
-    return f"{value:.{digits}g}{ends}"
+    ends = f" [{amount(low, digits)}, {amount(high, digits)}]" if low == low else ""
+    return f"{amount(value, digits)}{ends}"
