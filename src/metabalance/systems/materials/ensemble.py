@@ -4,7 +4,6 @@ Breiman, Machine Learning 24, 123-140 (1996); as the uncertainty of MODNet in De
 Physics: Condensed Matter 33, 404002 (2021), arXiv 2102.02263.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
