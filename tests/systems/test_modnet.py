@@ -42,7 +42,10 @@ def test_a_target_hears_of_its_own_branch_alone():
     net = MODNet([[["a"], ["b"]], [["c"]]], 5, ([8], [6], [4], [3]))
     net.eval()
     net(torch.randn(7, 5))[:, net.slices["c"]].sum().backward()
-    assert all(p.grad is None for p in [*net.groups[0].parameters(), *net.targets[0].parameters()])
+    assert not any(
+        p.grad is not None and p.grad.any()
+        for p in [*net.groups[0].parameters(), *net.targets[0].parameters()]
+    )
     assert all(p.grad is not None for p in [*net.shared.parameters(), *net.groups[1].parameters()])
 
 
@@ -158,7 +161,7 @@ def test_members_that_never_met_a_class_and_any_other_estimator():
     with pytest.raises(ValueError, match="use predict"):
         trees.predict_proba(X)
     for wrong in ({"n_members": 0}, {"voting": "loud"}):
-        with pytest.raises(ValueError, match="must be|be from 1"):
+        with pytest.raises(ValueError, match="be from 1"):
             BootstrapEnsemble(DecisionTreeRegressor(), **wrong).fit(X, Y)
 
 

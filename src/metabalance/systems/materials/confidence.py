@@ -70,7 +70,7 @@ def miscalibration_area(mean: ArrayLike, std: ArrayLike, target: ArrayLike, *, l
     """Area between the coverage curve and the diagonal: 0 if calibrated, at most 1/2. Arguments as for the curve.
 
     >>> round(miscalibration_area([0.0, 0.0], [1.0, 1.0], [0.5, 1.5]), 3)
-    0.14
+    0.157
     """
     nominal, observed = coverage_curve(mean, std, target, levels=levels)
     return float(trapezoid(np.abs(observed - nominal), nominal))

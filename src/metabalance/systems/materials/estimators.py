@@ -303,6 +303,7 @@ class MODNetClassifier(ClassifierMixin, _MODNet):
 
     def predict(self, X: ArrayLike) -> Array:
         """The most probable class of each row ``(N,)``."""
+        check_is_fitted(self)
         return self.classes_[self.predict_proba(X).argmax(1)]
 
     def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:

@@ -65,7 +65,9 @@ class Columns:
         X = _checked(X, n_neighbors)
         self.n_neighbors, self.n_jobs = n_neighbors, n_jobs
         self._psi = np.concatenate([[-np.inf], digamma(np.arange(1, len(X) + 2))])
-        noised, twins = _with_noise(X, check_random_state(random_state), copies=2)
+        # One stream for all: the same seed twice would give two columns the same noise, which is information.
+        self._rng = check_random_state(random_state)
+        noised, twins = _with_noise(X, self._rng, copies=2)
         self._columns = [Sorted.of(column) for column in noised.T]
         #: Each column's information about itself, ``(F,)``, in nats.
         self.entropies = self._all(
@@ -80,9 +82,9 @@ class Columns:
         """The largest information that the estimator can give of two columns of this length, in nats."""
         return float(self._psi[len(self._columns[0].values)] - self._psi[self.n_neighbors])
 
-    def about_value(self, y: ArrayLike, random_state: Any = None) -> tuple[Array, float]:
+    def about_value(self, y: ArrayLike) -> tuple[Array, float]:
         """Information ``(F,)`` about a continuous target ``(N,)``, and the target's about itself."""
-        pair = _with_noise(np.asarray(y, dtype=np.float64)[:, None], check_random_state(random_state), 2)
+        pair = _with_noise(np.asarray(y, dtype=np.float64)[:, None], self._rng, 2)
         value, twin = (Sorted.of(p[:, 0]) for p in pair)
         found = self._all([(column, value) for column in self._columns] + [(value, twin)])
         return found[:-1], float(found[-1])
@@ -149,10 +151,11 @@ def mutual_information(
     >>> round(mutual_information(a, b, random_state=0), 2), round(float(-np.log(1 - 0.9**2) / 2), 2)
     (0.85, 0.83)
     """
-    columns = Columns(np.asarray(x, dtype=np.float64)[:, None], n_neighbors=n_neighbors, random_state=0)
-    rng = check_random_state(random_state)
+    columns = Columns(
+        np.asarray(x, dtype=np.float64)[:, None], n_neighbors=n_neighbors, random_state=random_state
+    )
     _check_target(y, len(np.asarray(x)), discrete_target)
-    found, _ = columns.about_class(y) if discrete_target else columns.about_value(y, rng)
+    found, _ = columns.about_class(y) if discrete_target else columns.about_value(y)
     return float(found[0])
 
 
@@ -189,11 +192,10 @@ def normalized_mutual_information(
     array([[1., 1.],
            [1., 1.]])
     """
-    rng = check_random_state(random_state)
-    columns = Columns(X, n_neighbors=n_neighbors, random_state=rng, n_jobs=n_jobs)
+    columns = Columns(X, n_neighbors=n_neighbors, random_state=random_state, n_jobs=n_jobs)
     if y is not None:
         _check_target(y, len(np.asarray(X)), discrete_target)
-        found, own = columns.about_class(y) if discrete_target else columns.about_value(y, rng)
+        found, own = columns.about_class(y) if discrete_target else columns.about_value(y)
         return normalized(found, columns.entropies, np.full(len(columns), own))
     upper = np.column_stack(np.triu_indices(len(columns), 1))
     matrix = np.diag((columns.entropies > 0).astype(np.float64))
@@ -261,6 +263,8 @@ def _kth_distance(values: Array, k: int) -> Array:
 
 
 def _with_noise(X: Array, rng: np.random.RandomState, copies: int) -> list[Array]:
+    largest = np.abs(X).max(axis=0)
+    X = X / np.where(largest > 0, largest, 1)  # no square over- or underflows
     spread = X.std(axis=0)
     X = X / np.where(spread > 0, spread, 1)
     size = 1e-10 * np.maximum(1, np.abs(X).mean(axis=0))

@@ -140,7 +140,7 @@ class NMIRelevanceRedundancy(SelectorMixin, BaseEstimator):
             columns = Columns(
                 filled[:, distinct], n_neighbors=self.n_neighbors, random_state=rng, n_jobs=self.n_jobs
             )
-            relevance = np.column_stack([self._relevance(columns, target, rng) for target in targets.T])
+            relevance = np.column_stack([self._relevance(columns, target) for target in targets.T])
             self.scores_[distinct] = relevance
             passing = np.flatnonzero(columns.entropies >= self.drop_thr)
             known: dict[int, Array] = {}
@@ -160,11 +160,11 @@ class NMIRelevanceRedundancy(SelectorMixin, BaseEstimator):
             self.scores_ = self.scores_[:, 0]
         return self
 
-    def _relevance(self, columns: Columns, target: Array, rng: np.random.RandomState) -> Array:
+    def _relevance(self, columns: Columns, target: Array) -> Array:
         found, own = (
             columns.about_class(target)
             if self.task == "classification"
-            else columns.about_value(target.astype(np.float64), rng)
+            else columns.about_value(target.astype(np.float64))
         )
         return normalized(found, columns.entropies, np.full(len(columns), own))
 

@@ -26,6 +26,7 @@ class Scaling:
 
     shift: Array
     unit: Array
+    factor: float
     missing: float
 
     @classmethod
@@ -33,24 +34,26 @@ class Scaling:
         if kind not in ("minmax", "standard"):
             raise ValueError(f"scaler must be 'minmax' or 'standard', but {kind!r} was given")
         known = ~np.isnan(X)
-        count = np.maximum(known.sum(axis=0), 1)
         if kind == "minmax":
             low = np.where(known, X, np.inf).min(axis=0)
             high = np.where(known, X, -np.inf).max(axis=0)
             some = known.any(axis=0)
-            low, high = np.where(some, low, 0.0), np.where(some, high, 0.0)
-            # Halves first: the sum or difference of two large values may overflow.
-            shift, unit, missing = low / 2 + high / 2, high / 2 - low / 2, MISSING
-            unit = 2 * np.where(unit > 0, unit, 0.5)
+            low, high = np.where(some, low, 0.0) / 2, np.where(some, high, 0.0) / 2
+            shift, unit, factor, missing = low + high, high - low, 0.5, MISSING
         else:
-            shift = np.where(known, X, 0.0).sum(axis=0) / count
-            unit = np.sqrt((np.where(known, X - shift, 0.0) ** 2).sum(axis=0) / count)
-            unit, missing = np.where(unit > 0, unit, 1.0), 0.0
-        return cls(shift, unit, missing)
+            largest = np.where(known, np.abs(X), 0.0).max(axis=0)
+            largest = np.where(largest > 0, largest, 1.0)
+            count = np.maximum(known.sum(axis=0), 1)
+            mean = np.where(known, X / largest, 0.0).sum(axis=0) / count
+            square = np.where(known, X / largest - mean, 0.0) ** 2
+            shift, unit = mean * largest, np.sqrt(square.sum(axis=0) / count) * largest
+            factor, missing = 1.0, 0.0
+        return cls(shift, np.where(unit > 0, unit, 1.0), factor, missing)
 
     def apply(self, X: Array) -> Tensor:
         """Scaled float32."""
-        scaled = (X - self.shift) / self.unit
+        with np.errstate(over="ignore"):
+            scaled = (X - self.shift) / self.unit * self.factor
         # A value far outside the training range would drown all others, and float32 has an end.
         return torch.from_numpy(np.where(np.isnan(scaled), self.missing, np.clip(scaled, -1e6, 1e6))).float()
 
