@@ -79,14 +79,17 @@ ALLOWED = {
     },
     "estimator": {"adjust", "base_estimator", "counts", "data", "judge", "ranks", "recipes"},
     "regressor": {"base_estimator", "data", "densities", "judge", "ranks", "readout", "recipes", "reports"},
-    # optimize: the attack that measures robust accuracy
+    "systems": {"counts", "data", "engine", "heads", "judge", "networks", *STAGES},
+    # optimize: the attack that measures robust accuracy; systems: a claim of reproduce
     "study": {
         "",
         "counts",
+        "densities",
         "data",
         "adjust",
         "judge",
         "loss",
+        "weigh",
         "methods",
         "networks",
         "plain",
@@ -98,6 +101,7 @@ ALLOWED = {
         "strategies",
         "atomic",
         "checkpoint",
+        "systems",
     },
     "cli": {"", "data", "methods", "study"},
 }

@@ -19,6 +19,27 @@ from metabalance.cli.options import (
     TargetOption,
 )
 
+ValueTaskOption = Annotated[
+    str | None,
+    typer.Option(
+        help="regression: the target is a quantity, and --score names its predicted values (by default prediction).",
+        show_default=False,
+    ),
+]
+TrainOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="For predicted values: the training rows' table, or the model's folder, says what is rare.",
+        show_default=False,
+    ),
+]
+BinWidthOption = Annotated[
+    float | None,
+    typer.Option(
+        help="For predicted values: width of the bins that tell rare from frequent.", show_default=False
+    ),
+]
+
 
 @app.command()
 @guarded
@@ -90,6 +111,21 @@ def predict(
     prior: Annotated[
         str | None, typer.Option(help="Class shares of these data, in place of the model's.")
     ] = None,
+    interval: Annotated[
+        float | None,
+        typer.Option(
+            help="Of a model of values: the level of low and high, 0.5, 0.8, 0.9, 0.95 or 0.99; by default 0.9.",
+            show_default=False,
+        ),
+    ] = None,
+    interval_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a model of values: whether low and high hold their share of rows in each region of the prediction, "
+            "or, wider, of the target; by default prediction.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing file or folder of scores.")
     ] = False,
@@ -100,12 +136,12 @@ def predict(
     ] = "",
     skip_broken: SkipBrokenOption = False,
 ) -> None:
-    """Score new rows or images with a saved model: calibrated probabilities and decisions."""
+    """Score new rows or images with a saved model: probabilities and decisions, or values and intervals."""
     from metabalance.study.predict_command import predict_command
 
     predict_command(
         model=model, data=data, out=out, prior=prior, overwrite=overwrite, header=header, delimiter=delimiter,
-        prefix=prefix, skip_broken=skip_broken,
+        prefix=prefix, skip_broken=skip_broken, interval=interval, interval_by=interval_by,
     )  # fmt: skip
 
 
@@ -172,6 +208,9 @@ def judge(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing JSON file.")] = False,
     header: HeaderOption = True,
     delimiter: DelimiterOption = None,
+    task: ValueTaskOption = None,
+    train: TrainOption = None,
+    bin_width: BinWidthOption = None,
 ) -> None:
     """How good are these scores? Metrics with intervals, for each class and each group."""
     from metabalance.study.judging import judge_command
@@ -180,6 +219,7 @@ def judge(
         data=data, target=target, score=score, positive=positive, decision=decision, metrics=metrics, cost=cost,
         groups=groups, weight=weight, json_path=json, level=level, resamples=resamples, seed=seed, stream=stream,
         overwrite=overwrite, header=header, delimiter=delimiter, against=against, priors=priors,
+        task=task, train=train, bin_width=bin_width,
     )  # fmt: skip
 
 
@@ -217,6 +257,9 @@ def report(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     header: HeaderOption = True,
     delimiter: DelimiterOption = None,
+    task: ValueTaskOption = None,
+    train: TrainOption = None,
+    bin_width: BinWidthOption = None,
 ) -> None:
     """One offline HTML page on a run, a model or a scored file, with a threshold to move."""
     from metabalance.study.report.command import report_command
@@ -225,4 +268,5 @@ def report(
         source=source, data=data, target=target, score=score, decision=decision, weight=weight, groups=groups,
         positive=positive, cost=cost, out=out, overwrite=overwrite, header=header, delimiter=delimiter,
         command=shlex.join(["metabalance", *sys.argv[1:]]),
+        task=task, train=train, bin_width=bin_width,
     )  # fmt: skip

@@ -138,6 +138,10 @@ from metabalance.judge.ranking import (
     roc_auc,
     roc_auc_ovo,
 )
+from metabalance.judge.regions import (
+    Regions,
+    make_regions,
+)
 from metabalance.judge.regression import (
     balanced_mae,
     geometric_mean_error,
@@ -169,6 +173,15 @@ from metabalance.judge.swaps import (
     scores_at_auroc,
     two_populations,
 )
+from metabalance.judge.value_intervals import (
+    value_differences,
+    value_estimates,
+)
+from metabalance.judge.values import (
+    VALUE_METRICS,
+    get_value_metric,
+    value_metrics,
+)
 from metabalance.judge.which_metric import (
     Advice,
     which_metric,
@@ -177,6 +190,7 @@ from metabalance.judge.which_metric import (
 __all__ = [
     "METRICS",
     "REGRESSION_METRICS",
+    "VALUE_METRICS",
     "Advice",
     "Bounded",
     "BrierParts",
@@ -193,6 +207,7 @@ __all__ = [
     "NetBenefit",
     "PriorCurve",
     "Ranking",
+    "Regions",
     "ScoreStream",
     "Subpopulation",
     "SubpopulationBias",
@@ -233,6 +248,7 @@ __all__ = [
     "g_mean",
     "geometric_mean_error",
     "get_metric",
+    "get_value_metric",
     "h_measure",
     "holm",
     "index_balanced_accuracy",
@@ -244,6 +260,7 @@ __all__ = [
     "log_loss",
     "log_roc_area",
     "mae",
+    "make_regions",
     "mcc",
     "mcnemar",
     "metric_against_prior",
@@ -284,6 +301,9 @@ __all__ = [
     "top_k_accuracy",
     "two_populations",
     "undefined_reason",
+    "value_differences",
+    "value_estimates",
+    "value_metrics",
     "which_metric",
     "wilson_interval",
 ]

@@ -115,7 +115,11 @@ def r2(prediction: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None
     error, y, w = _errors(prediction, target, sample_weight)
     spread = _deviation(y, w, "target")
     unit = np.abs(spread[w > 0]).max()  # in this unit no square under- or overflows
-    return float(1 - np.sum(w * (error / unit) ** 2) / np.sum(w * (spread / unit) ** 2))
+    with np.errstate(over="ignore"):
+        value = float(1 - np.sum(w * (error / unit) ** 2) / np.sum(w * (spread / unit) ** 2))
+    if not np.isfinite(value):
+        raise Undefined("the target is constant, but for rounding")
+    return value
 
 
 @nan_when_undefined
