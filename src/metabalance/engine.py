@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metabalance import ranks, strategies
 from metabalance.accumulate import AccumulatedStep
 from metabalance.heads import tapped
+from metabalance.reports import class_report
 from metabalance.run import Bar, History, Run, ready_fabric, to_device
 from metabalance.sharding import gathered, sharded
 
@@ -32,7 +32,10 @@ class Objective(nn.Module):
         loss: ``(logits (B, C), target (B,)) -> (B,)``, with ``reduction="none"``; ``()`` is taken too, for
             batches without weights.
         penalties: Pairs ``(module, coefficient)``; a module takes ``(features (B, D), target (B,)) -> ()``.
-            The features are the input of the model's last ``nn.Linear``.
+            The features are the input of the model's last ``nn.Linear``. A module with a true attribute
+            ``wants_predictions`` takes ``(features, target, prediction, weight or None)``.
+        point: Where the target is continuous, ``(B,)`` or ``(B, T)``: reads the predictions off the outputs. Penalties
+            then take the target as it is.
 
     The call takes ``(model, batch) -> ()``, where a batch is ``(inputs, target)``, ``(inputs, target, weight)``
     or ``(inputs, target, weight, index)``. Weights ``(B,)`` average 1 over the training set: the mean is over
@@ -52,10 +55,14 @@ class Objective(nn.Module):
     """
 
     def __init__(
-        self, loss: Callable[[Tensor, Tensor], Tensor], penalties: Sequence[tuple[nn.Module, float]] = ()
+        self,
+        loss: Callable[[Tensor, Tensor], Tensor],
+        penalties: Sequence[tuple[nn.Module, float]] = (),
+        point: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.loss = loss
+        self.point = point
         self.penalties = nn.ModuleList(module for module, _ in penalties)
         self.coefficients = [float(coefficient) for _, coefficient in penalties]
 
@@ -64,13 +71,26 @@ class Objective(nn.Module):
         if not self.coefficients:
             return self._reduced(self.loss(model(inputs), target), batch)
         with tapped(model) as features:
-            logits = model(inputs)
-        value = self._reduced(self.loss(logits, target), batch)
-        hard = target.argmax(1) if target.is_floating_point() else target
+            outputs = model(inputs)
+        value = self._reduced(self.loss(outputs, target), batch)
+        hard = target.argmax(1) if self.point is None and target.is_floating_point() else target
+        weight = batch[2] if len(batch) > 2 else None
+        return self.penalized(value, features[-1], hard, outputs, weight)
+
+    def penalized(
+        self, value: Tensor, features: Tensor, target: Tensor, outputs: Tensor, weight: Tensor | None
+    ) -> Tensor:
+        """A value ``()`` and the penalties, each times its coefficient."""
         # Rows are compared with those of all processes, as one process with all of them would.
-        rows, hard = ranks.together(features[-1], hard)
+        rows, target = ranks.together(features, target)
         for penalty, coefficient in zip(self.penalties, self.coefficients):
-            value = value + coefficient * penalty(rows, hard)
+            if getattr(penalty, "wants_predictions", False):
+                guess = outputs.detach() if self.point is None else self.point(outputs.detach())
+                (guess,) = ranks.together(guess)
+                eta = None if weight is None else ranks.together(weight)[0]
+                value = value + coefficient * penalty(rows, target, guess, eta)
+            else:
+                value = value + coefficient * penalty(rows, target)
         return value
 
     def losses(self, model: Callable[[Any], Tensor], batch: Sequence[Any]) -> Tensor:
@@ -121,17 +141,19 @@ def evaluate(
     model: nn.Module,
     loader: Iterable[Sequence[Any]],
     metric: Callable[[np.ndarray, np.ndarray], float] | None = None,
+    report: Callable[..., dict[str, Any]] = class_report,
 ) -> dict[str, Any]:
     """Applies the model in eval mode to all batches; every module's mode is put back afterwards.
 
     Args:
-        model: Gives logits ``(B, C)``.
+        model: Gives outputs ``(B, columns)``, logits of classes by default.
         loader: Batches ``(inputs, target)`` or ``(inputs, target, weight)``.
-        metric: ``(probabilities (N, C), target (N,)) -> float``, on NumPy arrays.
+        metric: On NumPy arrays; ``(probabilities (N, C), target (N,)) -> float`` by default.
+        report: What is said of all outputs; see :mod:`metabalance.reports`.
 
     Returns:
-        ``loss`` (mean cross-entropy, weighted if the batches are), ``recall`` ``(C,)`` (NaN for classes
-        without rows), ``support`` ``(C,)`` (rows of each class), ``n`` (rows) and, with a metric,
+        The report: by default ``loss`` (mean cross-entropy, weighted if the batches are), ``recall`` ``(C,)`` (NaN
+        for classes without rows), ``support`` ``(C,)`` (rows of each class), ``n`` (rows) and, with a metric,
         ``monitor``.
 
     Raises:
@@ -156,23 +178,8 @@ def evaluate(
             module.training = training
     if not parts:
         raise ValueError("the validation loader gives no batch")
-    logits, target, *weight = (torch.cat(column) for column in zip(*parts))
-    losses = F.cross_entropy(
-        logits.float() if logits.dtype != torch.float64 else logits, target, reduction="none"
-    )
-    loss = (losses * weight[0]).sum() / weight[0].sum() if weight else losses.mean()
-    classes = logits.shape[1]
-    support = torch.bincount(target, minlength=classes)
-    hits = torch.bincount(target[logits.argmax(1) == target], minlength=classes)
-    report = {
-        "loss": float(loss),
-        "recall": (hits / support).cpu(),
-        "support": support.cpu(),
-        "n": len(target),
-    }
-    if metric is not None:
-        report["monitor"] = float(metric(logits.double().softmax(1).cpu().numpy(), target.cpu().numpy()))
-    return report
+    outputs, target, *weight = (torch.cat(column) for column in zip(*parts))
+    return report(outputs, target, weight[0] if weight else None, metric)
 
 
 def fit(
@@ -189,6 +196,7 @@ def fit(
     validation: Iterable[Sequence[Any]] | None = None,
     monitor: str | Callable[[np.ndarray, np.ndarray], float] = "loss",
     greater_is_better: bool = False,
+    report: Callable[..., dict[str, Any]] = class_report,
     patience: int | None = None,
     min_positives: int = 1,
     select_from: int = 0,
@@ -211,7 +219,7 @@ def fit(
     middle of an epoch too, and on a CPU ends with the same bits as an uninterrupted run.
 
     Args:
-        model: Gives logits ``(B, C)``.
+        model: Gives outputs ``(B, columns)``, logits of classes by default.
         loader: The training batches. ``set_epoch`` is called if there (on its ``sampler``, for a plain
             ``DataLoader``); with ``state_dict`` it resumes itself, otherwise the batches already seen are
             fetched and skipped.
@@ -219,18 +227,20 @@ def fit(
         optimizer: Over the parameters to train.
         step: ``(model, batch, objective, optimizer) -> loss ()``, see :func:`plain_step`.
         parts: Whatever has ``update(**report)``: called after each validation with ``epoch``, ``train_loss``,
-            ``loss``, ``recall`` ``(C,)``, ``support`` ``(C,)``, ``n`` and ``monitor``; without validation
-            with ``epoch``, ``train_loss`` and ``loss`` (the same) only.
+            ``monitor`` and what the report says, for classes ``loss``, ``recall`` ``(C,)``, ``support`` ``(C,)`` and
+            ``n``; without validation with ``epoch``, ``train_loss`` and ``loss`` (the same) only.
         scheduler: Changes the optimizer's learning rate.
         scheduler_interval: When the scheduler steps: ``"epoch"`` or ``"step"``.
         epochs: Passes over the loader.
         validation: Held-out batches, evaluated after each epoch (in whole by every process of a distributed
             run).
-        monitor: ``"loss"``, or a function of probabilities ``(N, C)`` and classes ``(N,)``.
+        monitor: ``"loss"``, or the metric of the report: for classes a function of probabilities ``(N, C)`` and
+            classes ``(N,)``.
         greater_is_better: Direction of a ``monitor`` function.
+        report: What is said of the held-out outputs; see :mod:`metabalance.reports`.
         patience: Epochs without improvement before stopping; ``None`` never stops early.
-        min_positives: With fewer held-out rows of any class than this, no epoch is selected and none is
-            skipped: the monitored value would be noise.
+        min_positives: With fewer held-out rows (of any class, where the report knows classes) than this, no epoch is
+            selected and none is skipped: the monitored value would be noise.
         select_from: Epochs before this one are not selected and do not count for ``patience``: what acts late
             in training has to have acted.
         clip_norm: Largest gradient norm; longer gradients are scaled down in every ``optimizer.step``.
@@ -278,9 +288,7 @@ def fit(
     if scheduler_interval not in ("epoch", "step"):
         raise ValueError(f"scheduler_interval={scheduler_interval!r} is unknown; use 'epoch' or 'step'")
     if monitor != "loss" and not callable(monitor):
-        raise ValueError(
-            f"monitor={monitor!r} is unknown; use 'loss' or a function of probabilities and classes"
-        )
+        raise ValueError(f"monitor={monitor!r} is unknown; use 'loss' or a function of outputs and targets")
     if checkpoint_every is not None and (checkpoint is None or checkpoint_every < 1):
         raise ValueError("checkpoint_every is a number of steps, at least 1, and needs checkpoint, a file")
     if not checkpoint_seconds >= 0:
@@ -333,22 +341,23 @@ def fit(
     watchers = [watcher for watcher in (callback, bar) if callable(watcher)]
     with bar, _averaging(optimizer, model), _clipping(optimizer, clip_norm):
         while run.epoch < epochs and history.stopped != "early" and run.train_epoch():
-            report: dict[str, Any] = {"epoch": run.epoch, "train_loss": run.train_loss()}
+            found: dict[str, Any] = {"epoch": run.epoch, "train_loss": run.train_loss()}
             ranks.average_norms(model)
             if validation is None:
-                report["loss"] = report["train_loss"]
+                found["loss"] = found["train_loss"]
             else:
+                metric = None if isinstance(monitor, str) else monitor
                 with fabric.autocast():
-                    report |= evaluate(model, validation, None if isinstance(monitor, str) else monitor)
-                report.setdefault("monitor", report["loss"])
+                    found |= evaluate(model, validation, metric, report)
+                found.setdefault("monitor", found["loss"])
                 # Running statistics differ between processes: all must decide by the same figures.
-                report = fabric.broadcast(report)
+                found = fabric.broadcast(found)
                 if run.epoch >= select_from:
-                    run.select(report, greater_is_better and callable(monitor), min_positives, patience)
+                    run.select(found, greater_is_better and callable(monitor), min_positives, patience)
             for part in parts:
                 if hasattr(part, "update"):
-                    part.update(**report)
-            run.finish_epoch(report)
+                    part.update(**found)
+            run.finish_epoch(found)
             for watcher in watchers:
                 watcher(history.epochs[-1])
     if run.best is not None:

@@ -70,7 +70,8 @@ def tapped(model: Any) -> Iterator[list[Tensor]]:
     torch.Size([4, 2])
     """
     seen: list[Tensor] = []
-    tap = last_linear(model).register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    # First of all hooks: the features as the network made them, whatever else changes them on their way to the head.
+    tap = last_linear(model).register_forward_pre_hook(lambda _, args: seen.append(args[0]), prepend=True)
     try:
         yield seen
     finally:

@@ -134,11 +134,12 @@ class Run:
 
     def select(self, report: dict[str, Any], greater: bool, min_positives: int, patience: int | None) -> None:
         """Keeps this epoch's weights if they are the best so far."""
-        fewest = int(report["support"].min())
+        classes = "support" in report
+        fewest = int(report["support"].min()) if classes else report["n"]
         if fewest < min_positives:
+            what = f"{fewest} rows of its smallest class" if classes else f"{fewest} rows"
             self.history.note = (
-                f"no epoch was selected: the validation set has {fewest} rows of its smallest class, and "
-                f"min_positives={min_positives}"
+                f"no epoch was selected: the validation set has {what}, and min_positives={min_positives}"
             )
             return
         value, best = report["monitor"], self.history.best_value

@@ -57,7 +57,9 @@ def needs_of(step: Any, objective: Any = None) -> frozenset[str]:
     []
     """
     found = set(getattr(step, "needs", ("unknown",)))
-    modules = objective.modules() if hasattr(objective, "modules") else ()
+    modules = list(objective.modules()) if hasattr(objective, "modules") else []
+    for module in modules:
+        found |= set(getattr(module, "needs", ()))
     if any(getattr(module, "compares_rows", False) for module in modules):
         found.add("compares")
     if len(getattr(objective, "penalties", ())):

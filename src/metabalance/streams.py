@@ -29,7 +29,7 @@ from metabalance.sample import (
     resample,
 )
 
-__all__ = ["STREAMS", "Elsewhere", "Task", "stream"]
+__all__ = ["STREAMS", "Elsewhere", "Task", "stream", "whole_copies"]
 
 
 class Elsewhere:
@@ -221,7 +221,7 @@ def _sampled_prior(task: Task, sampler: IndexSampler) -> Tensor:
 
 
 def _resampled(task: Task, strategy: str, seed: int) -> tuple[Tensor, Tensor, Tensor | None, tuple[str, ...]]:
-    rows, weight = _copies(task.weight), None
+    rows, weight = whole_copies(task.weight), None
     keep = torch.arange(len(task.target)) if rows is None else rows
     flat = task.inputs[keep].reshape(len(keep), -1)
     x, y, source, note = resample(flat.cpu().numpy(), task.target[keep].cpu().numpy(), strategy, seed=seed)
@@ -235,7 +235,7 @@ def _resampled(task: Task, strategy: str, seed: int) -> tuple[Tensor, Tensor, Te
     return inputs, torch.as_tensor(np.asarray(y)).long(), weight, (note,) if note else ()
 
 
-def _copies(weight: Tensor | None) -> Tensor | None:
+def whole_copies(weight: Tensor | None) -> Tensor | None:
     """Row numbers that repeat each row as often as it weighs, if weights are multiples of the smallest.
 
     A weight of k is k copies: so a resampler, which knows no weights, can have them all the same.

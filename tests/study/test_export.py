@@ -289,7 +289,7 @@ def folder(models, tmp_path_factory):
 
 
 def test_the_command_writes_a_file_that_describes_itself(folder, models, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "export_model", lambda model, form, pixels: exported(models["prior"], form))
+    monkeypatch.setattr(export, "export_model", lambda model, form, *_: exported(models["prior"], form))
     goal = tmp_path / "fraud.onnx"
     done = run("export", folder, "--out", goal)
     assert done.exit_code == 0, done.output

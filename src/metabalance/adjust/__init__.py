@@ -21,6 +21,7 @@ from metabalance.adjust.calibrations import CALIBRATIONS, get_calibration, read_
 from metabalance.adjust.choose import choose_decision
 from metabalance.adjust.conformal import ConformalSets, class_coverage, conformal_quantile
 from metabalance.adjust.conformal_regression import ConformalIntervals, interval_coverage
+from metabalance.adjust.conformal_target import intervals_by_target
 from metabalance.adjust.constrained import ConstrainedThreshold, choose_constrained
 from metabalance.adjust.cost import parse_cost, read_cost_matrix
 from metabalance.adjust.decision import Decision
@@ -74,6 +75,7 @@ __all__ = [
     "freeze_trunk",
     "get_calibration",
     "interval_coverage",
+    "intervals_by_target",
     "parse_cost",
     "parse_cost_columns",
     "parse_objective",

@@ -111,6 +111,21 @@ def predict(
     prior: Annotated[
         str | None, typer.Option(help="Class shares of these data, in place of the model's.")
     ] = None,
+    interval: Annotated[
+        float | None,
+        typer.Option(
+            help="Of a model of values: the level of low and high, 0.5, 0.8, 0.9, 0.95 or 0.99; by default 0.9.",
+            show_default=False,
+        ),
+    ] = None,
+    interval_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a model of values: whether low and high hold their share of rows in each region of the prediction, "
+            "or, wider, of the target; by default prediction.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing file or folder of scores.")
     ] = False,
@@ -121,12 +136,12 @@ def predict(
     ] = "",
     skip_broken: SkipBrokenOption = False,
 ) -> None:
-    """Score new rows or images with a saved model: calibrated probabilities and decisions."""
+    """Score new rows or images with a saved model: probabilities and decisions, or values and intervals."""
     from metabalance.study.predict_command import predict_command
 
     predict_command(
         model=model, data=data, out=out, prior=prior, overwrite=overwrite, header=header, delimiter=delimiter,
-        prefix=prefix, skip_broken=skip_broken,
+        prefix=prefix, skip_broken=skip_broken, interval=interval, interval_by=interval_by,
     )  # fmt: skip
 
 

@@ -31,12 +31,34 @@ def export(
     pixels: Annotated[
         str, typer.Option(help="For images: uint8, or float32 for values from 0 to 1.")
     ] = "uint8",
+    interval: Annotated[
+        float | None,
+        typer.Option(
+            help="Of a model of values: the level of low and high; by default 0.9.", show_default=False
+        ),
+    ] = None,
+    interval_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a model of values: whether low and high hold their share of rows in each region of the prediction, "
+            "or, wider, of the target; by default prediction.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
-    """A model as one file for other runtimes: preprocessing, network, calibration and decision in one graph."""
+    """A model as one file for other runtimes: from raw columns to decisions, or to values and intervals, in one graph."""
     from metabalance.study.export import export_command
 
-    export_command(model=model, form=form, out=out, overwrite=overwrite, pixels=pixels)
+    export_command(
+        model=model,
+        form=form,
+        out=out,
+        overwrite=overwrite,
+        pixels=pixels,
+        interval=interval,
+        interval_by=interval_by,
+    )
 
 
 @app.command()

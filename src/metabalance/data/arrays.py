@@ -52,8 +52,10 @@ def merged(
     """Equal rows become one with their summed weight, in sorted order.
 
     In full-batch training this changes nothing but the order of a sum; so that a weight of k and k copies
-    also round alike, both are brought to the same form.
+    also round alike, both are brought to the same form. The target is ``(N,)`` or ``(N, T)``.
     """
-    keys = np.column_stack([target.astype(X.dtype), X])
+    # Of classes any type holds the index; values that differ by less than X's type can say are not equal.
+    kind = X.dtype if target.dtype.kind in "biu" else np.result_type(X.dtype, target.dtype)
+    keys = np.column_stack([target.astype(kind), X])
     _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     return X[first], target[first], np.bincount(inverse.reshape(-1), weights=weight)

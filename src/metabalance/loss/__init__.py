@@ -3,13 +3,14 @@
 ``"none"`` gives one loss per example, ``"sum"`` their sum, ``"mean"`` (the default) their sum divided by the
 *number of examples*. torch divides a weighted mean by the summed weights instead, so that in a batch of one
 class the weights cancel out. Losses of a continuous target take predictions and targets of one shape, ``(B,)``
-or ``(B, T)``; :class:`PinballLoss` takes a column for each quantile. A loss may have ``update(**report)``, which
-the engine calls after validation.
+or ``(B, T)``; :class:`PinballLoss` takes a column for each quantile, :class:`BetaNLLLoss` two for each target. A loss may
+have ``update(**report)``, which the engine calls after validation.
 """
 
 from metabalance.loss.arb import ARBLoss, attraction_repulsion
 from metabalance.loss.balanced_mse import BMCLoss, BNILoss, GAILoss, binned_prior, gaussian_prior
 from metabalance.loss.balanced_softmax import BalancedSoftmaxLoss
+from metabalance.loss.beta_nll import BetaNLLLoss
 from metabalance.loss.cdb import CDBLoss
 from metabalance.loss.class_balanced import ClassBalancedLoss
 from metabalance.loss.dice import DiceLoss, SelfAdjustingDiceLoss, flatten_tokens
@@ -28,6 +29,7 @@ __all__ = [
     "BMCLoss",
     "BNILoss",
     "BalancedSoftmaxLoss",
+    "BetaNLLLoss",
     "CDBLoss",
     "ClassBalancedLoss",
     "ClassSmoothingLoss",

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from metabalance import ranks
 from metabalance.counts import class_counts
 from metabalance.densities import as_values, bin_index, smooth_bins
 from metabalance.loss.base import RegressionLoss
@@ -140,8 +141,11 @@ class BMCLoss(_BalancedMSE):
 
     def scores(self, p: Tensor, y: Tensor, s2: Tensor) -> Tensor:
         # Differences first: the expanded square would cancel for targets far from 0.
-        logits = -(p[:, None] - y[None]).square().sum(2) / (2 * s2)
-        return F.cross_entropy(logits, torch.arange(len(p), device=p.device), reduction="none")
+        # The targets are those of all processes, as one process with all rows would have them.
+        (all_y,) = ranks.together(y)
+        own = torch.arange(len(p), device=p.device) * ranks.world_size() + ranks.rank()
+        logits = -(p[:, None] - all_y[None]).square().sum(2) / (2 * s2)
+        return F.cross_entropy(logits, own, reduction="none")
 
 
 class BNILoss(_BalancedMSE):

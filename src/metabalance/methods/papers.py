@@ -519,6 +519,19 @@ PAPADOPOULOS = Paper(
     ("Harris Papadopoulos", "Kostas Proedrou", "Volodya Vovk", "Alex Gammerman"), 2002,
     "European Conference on Machine Learning",
 )
+SEITZER = Paper(
+    "seitzer2022pitfalls",
+    "On the Pitfalls of Heteroscedastic Uncertainty Estimation with Probabilistic Neural Networks",
+    ("Maximilian Seitzer", "Arash Tavakoli", "Dimitrije Antic", "Georg Martius"), 2022, ICLR, arxiv="2203.09168",
+)
+HUBER = Paper(
+    "huber1964robust", "Robust Estimation of a Location Parameter", ("Peter J. Huber",), 1964,
+    "Annals of Mathematical Statistics", "article", "35", "73-101",
+)
+HOERL = Paper(
+    "hoerl1970ridge", "Ridge Regression: Biased Estimation for Nonorthogonal Problems",
+    ("Arthur E. Hoerl", "Robert W. Kennard"), 1970, "Technometrics", "article", "12", "55-67",
+)
 # fmt: on
 
 

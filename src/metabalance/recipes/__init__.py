@@ -1,7 +1,8 @@
 """Recipes: which published parts fill which slots of the engine, a module for each stage.
 
 A recipe is one short function ``(task, **options) -> Plan``. The modules' ``__all__`` is the registry:
-defining a recipe there registers it.
+defining a recipe there registers it. Those for a continuous target are of the kind ``"values"`` and stand in
+:mod:`metabalance.recipes.regression`.
 """
 
 import inspect
@@ -20,35 +21,52 @@ from metabalance.recipes import (
     weighing,
 )
 from metabalance.recipes.base import Plan
+from metabalance.recipes.regression import VALUE_RECIPES, ValueTask
 from metabalance.streams import Task, stream
 
-__all__ = ["RECIPES", "Plan", "Task", "get_recipe", "recipe_options", "stream"]
+__all__ = [
+    "KINDS",
+    "RECIPES",
+    "VALUE_RECIPES",
+    "Plan",
+    "Task",
+    "ValueTask",
+    "get_recipe",
+    "recipe_options",
+    "stream",
+]
 
 RECIPES: dict[str, Callable[..., Plan]] = {
     name: getattr(module, name)
     for module in (baseline, sampling, costing, weighing, representing, moving, meta, adjusting, composing)
     for name in module.__all__
 } | sampling.RESAMPLING
+KINDS: dict[str, dict[str, Callable[..., Plan]]] = {"classes": RECIPES, "values": VALUE_RECIPES}
 
 
-def get_recipe(name: str) -> Callable[..., Plan]:
-    """The recipe of that name.
+def get_recipe(name: str, kind: str = "classes") -> Callable[..., Plan]:
+    """The recipe of that name for that kind of target, ``"classes"`` or ``"values"``.
 
     Raises:
-        ValueError: No such recipe; the nearest names are given.
+        ValueError: No such recipe; the nearest names are given, or the kind it is for.
     """
-    if name not in RECIPES:
+    if kind not in KINDS:
+        raise ValueError(f"the kind {kind!r} of target is unknown; use one of {', '.join(KINDS)}")
+    recipes = KINDS[kind]
+    if name not in recipes:
         from metabalance.methods import nearest
 
-        near = nearest(name, RECIPES)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"use one of {', '.join(RECIPES)}"
+        near = nearest(name, recipes)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"use one of {', '.join(recipes)}"
+        if any(name in others for others in KINDS.values()):
+            raise ValueError(f"the recipe {name!r} is not for {kind}; {hint}")
         raise ValueError(f"the recipe {name!r} is unknown; {hint}")
-    return RECIPES[name]
+    return recipes[name]
 
 
-def recipe_options(name: str) -> dict[str, Any]:
+def recipe_options(name: str, kind: str = "classes") -> dict[str, Any]:
     """The options of a recipe and their defaults."""
-    parameters = list(inspect.signature(get_recipe(name)).parameters.values())[1:]
+    parameters = list(inspect.signature(get_recipe(name, kind)).parameters.values())[1:]
     return {p.name: p.default for p in parameters}
 
 

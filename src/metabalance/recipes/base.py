@@ -16,6 +16,7 @@ from metabalance.counts import class_priors
 from metabalance.data.cycle import Cycle
 from metabalance.data.transformed import Transformed
 from metabalance.engine import Objective, plain_step
+from metabalance.readout import Readout
 from metabalance.sample import IndexSampler
 from metabalance.sample.mixup import shares
 from metabalance.streams import Task, stream
@@ -31,7 +32,7 @@ class Plan:
     Args:
         loader: Batches of the main stream.
         objective: ``(model, batch) -> loss ()``. Parameters of its own (a projection, say) are trained too.
-        training_prior: The class prior ``(C,)`` the raw scores are calibrated to.
+        training_prior: The class prior ``(C,)`` the raw scores are calibrated to; None for values.
         step: ``(model, batch, objective, optimizer) -> loss ()``.
         parts: What the engine's ``update`` event reaches.
         optimizer: A published optimiser in place of the estimator's, ``(parameters) -> Optimizer``.
@@ -48,11 +49,12 @@ class Plan:
         then: The next phase, made of the network trained so far.
         finish: Changes the network in place after the last phase (a normalised head, say).
         finished_prior: The class prior ``(C,)`` the raw scores are calibrated to after ``finish``, if it moves them.
+        readout: How values are read off the network's columns; None for classes.
     """
 
     loader: Any
     objective: Callable
-    training_prior: Tensor
+    training_prior: Tensor | None = None
     step: Callable = plain_step
     parts: Sequence[Any] = ()
     optimizer: Callable[[Iterable[Tensor]], torch.optim.Optimizer] | None = None
@@ -67,6 +69,7 @@ class Plan:
     then: "Callable[[nn.Module], Plan] | None" = None
     finish: Callable[[nn.Module], None] | None = None
     finished_prior: Tensor | None = None
+    readout: Readout | None = None
 
 
 class Mixed(Transformed):

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from metabalance.recipes.base import Plan
+from metabalance.recipes.regression.base import ValueTask
 from metabalance.strategies import needs_of
 from metabalance.streams import Task
 
@@ -14,7 +15,7 @@ __all__ = ["recipe_needs"]
 ROWS, FEATURES, CLASSES = 60, 6, 2
 
 
-def recipe_needs(name: str, options: dict[str, Any] | None = None) -> frozenset[str]:
+def recipe_needs(name: str, options: dict[str, Any] | None = None, kind: str = "classes") -> frozenset[str]:
     """The words of :data:`metabalance.strategies.NEEDS` that any of a recipe's phases needs.
 
     Nothing is trained: the plans are made for a few made-up rows (images, where a table is refused), phase after
@@ -26,9 +27,11 @@ def recipe_needs(name: str, options: dict[str, Any] | None = None) -> frozenset[
     """
     from metabalance.recipes import get_recipe  # which lists the modules beside this one
 
-    recipe, options = get_recipe(name), options or {}
+    recipe, options = get_recipe(name, kind), options or {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
+        if kind == "values":
+            return _needs(recipe(_value_task(), **options), _network(FEATURES))
         try:
             return _needs(recipe(_task(images=False), **options), _network(FEATURES))
         except ValueError:
@@ -47,6 +50,12 @@ def _task(images: bool) -> Task:
     shape = (ROWS, 1, 8, 8) if images else (ROWS, FEATURES)
     inputs = torch.rand(shape) / 2 + target.view(-1, *[1] * (len(shape) - 1)) / 4
     return Task(inputs, target, CLASSES, batch_size=20, epochs=10, feature_dim=8)
+
+
+def _value_task() -> ValueTask:
+    values = torch.linspace(-1, 1, ROWS, dtype=torch.float64)[:, None] ** 5
+    inputs = torch.rand(ROWS, FEATURES) / 2 + values.float()
+    return ValueTask.of(inputs, values, batch_size=20, epochs=10, feature_dim=8)
 
 
 def _network(width: int) -> nn.Module:

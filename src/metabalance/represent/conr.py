@@ -53,6 +53,8 @@ class ConRLoss(nn.Module):
     tensor(0.4621)
     """
 
+    wants_predictions = True
+
     def __init__(
         self,
         window: float = 1.0,

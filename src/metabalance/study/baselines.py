@@ -50,7 +50,9 @@ class Baseline:
             exp = np.exp(logits)
             return exp / exp.sum(axis=1, keepdims=True)
         if self._loaded is None:
-            self._loaded = _load_tree(self.name, self.files)
+            self._loaded = load_tree(
+                self.name, self.files["lightgbm.txt" if self.name == "lightgbm" else "xgboost.ubj"]
+            )
         raw = np.asarray(self._loaded(X), dtype=np.float64)
         return np.column_stack([1 - raw, raw]) if raw.ndim == 1 else raw
 
@@ -84,7 +86,7 @@ def fit_lightgbm(
     class_weight: Any = None,
 ) -> Baseline:
     """Gradient boosting by LightGBM."""
-    lightgbm = _extra("lightgbm")
+    lightgbm = extra("lightgbm")
     classes = int(y.max()) + 1
     settings = {
         "objective": "binary" if classes == 2 else "multiclass", "num_class": 1 if classes == 2 else classes,
@@ -118,7 +120,7 @@ def fit_xgboost(
     class_weight: Any = None,
 ) -> Baseline:
     """Gradient boosting by XGBoost."""
-    xgboost = _extra("xgboost")
+    xgboost = extra("xgboost")
     classes = int(y.max()) + 1
     settings = {
         "objective": "binary:logistic" if classes == 2 else "multi:softprob", "learning_rate": learning_rate,
@@ -149,12 +151,17 @@ def baseline_options(name: str) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
-def _load_tree(name: str, files: dict[str, bytes]) -> Any:
-    library = _extra(name)
+def load_tree(name: str, stored: bytes) -> Any:
+    """The ``predict`` of trees in their library's own format.
+
+    Raises:
+        DataError: They cannot be read, or the library is not installed.
+    """
+    library = extra(name)
     try:
         if name == "lightgbm":
-            return library.Booster(model_str=files["lightgbm.txt"].decode()).predict
-        booster = library.Booster(model_file=bytearray(files["xgboost.ubj"]))
+            return library.Booster(model_str=stored.decode()).predict
+        booster = library.Booster(model_file=bytearray(stored))
     except Exception as error:  # each library has an exception of its own
         raise DataError(
             f"the trees of {name} cannot be read ({' '.join(str(error).split())[:100]}); fit the model again"
@@ -162,7 +169,7 @@ def _load_tree(name: str, files: dict[str, bytes]) -> Any:
     return lambda X: booster.inplace_predict(np.ascontiguousarray(X))
 
 
-def _extra(module: str) -> Any:
+def extra(module: str) -> Any:
     from importlib import import_module
 
     try:

@@ -1,7 +1,8 @@
 """A trained model as one file for other runtimes: ONNX, or a program of ``torch.export``.
 
-Preprocessing, network, prior shift, calibration and decision are inside one graph, and the graph is compared with
-Python on made-up rows before anything is written. What cannot go inside is said in the file, beside it and on screen.
+Preprocessing, network, prior shift, calibration and decision, or values and intervals, are inside one graph, and the
+graph is compared with Python on made-up rows before anything is written. What cannot go inside is said in the file,
+beside it and on screen.
 """
 
 import contextlib
@@ -20,10 +21,8 @@ import numpy as np
 from metabalance import __version__
 from metabalance.data.errors import DataError
 from metabalance.data.limits import check_size, parse_json
-from metabalance.data.preprocess import TablePreprocessor
-from metabalance.study.inputs import table_inputs
+from metabalance.study.export_document import document_of
 from metabalance.study.probes import probe_inputs
-from metabalance.study.ship import TrainedModel
 
 __all__ = ["FORMATS", "Exported", "export_command", "export_model", "read_document", "run_exported"]
 
@@ -52,21 +51,29 @@ class Exported:
     document: dict[str, Any]
 
 
-def export_model(model: TrainedModel, form: str = "onnx", pixels: str = "uint8") -> Exported:
+def export_model(
+    model: Any,
+    form: str = "onnx",
+    pixels: str = "uint8",
+    interval: float | None = None,
+    interval_by: str | None = None,
+) -> Exported:
     """Makes the file's content and compares it with Python on made-up rows.
 
     Args:
-        model: A network or a logistic regression, for tables or for images.
+        model: A :class:`~metabalance.study.ship.TrainedModel` or
+            :class:`~metabalance.study.values.ship.TrainedRegressor` of tables or images: a network, a logistic or a ridge
+            regression.
         form: ``"onnx"`` or ``"torch"``.
         pixels: Type of an image's values: ``"uint8"``, or ``"float32"`` from 0 to 1.
+        interval: Level of the intervals of a model of values, by default 0.9.
+        interval_by: What they promise, ``"prediction"``, as by default, or ``"target"``.
 
     Raises:
         DataError: Trees; a part of the model that no graph is known for; a package that is not installed; or a graph
-            that does not give Python's probabilities.
+            that does not give Python's probabilities or values.
     """
     import torch
-
-    from metabalance.study.graph import whole_model
 
     if form not in FORMATS:
         raise DataError(f"the format {form!r} is unknown; use {' or '.join(FORMATS)}")
@@ -74,19 +81,20 @@ def export_model(model: TrainedModel, form: str = "onnx", pixels: str = "uint8")
         raise DataError(f"pixels as {pixels!r} are unknown; use uint8, or float32 for values from 0 to 1")
     recipe = model.record["recipe"]
     if recipe in ("lightgbm", "xgboost"):
+        files = f"{recipe}-*" if _of_values(model) else f"{recipe}.*"
         raise DataError(
-            f"{recipe} has an export of its own, and its trees are no tensors; serve the file {recipe}.* in the model "
+            f"{recipe} has an export of its own, and its trees are no tensors; serve the file {files} in the model "
             "folder with its library (onnxmltools converts it), or fit a network"
         )
     for package in ("onnx", "onnxscript", "onnxruntime") if form == "onnx" else ():
         _needed(package)
     try:
-        module = whole_model(model)
+        module, promise = _module(model, interval, interval_by)
     except TypeError as error:
         raise DataError(f"the model cannot be exported: {error}; use metabalance predict") from error
     inputs = probe_inputs(model, PROBES, pixels)
     names, given = list(inputs), tuple(torch.from_numpy(array) for array in inputs.values())
-    document = _document(model, inputs, form)
+    document = document_of(model, inputs, form, promise)
     with _quiet(), torch.no_grad():
         rows = torch.export.Dim("rows")
         # One shape for each argument of forward(*inputs).
@@ -99,7 +107,7 @@ def export_model(model: TrainedModel, form: str = "onnx", pixels: str = "uint8")
             torch.export.save(program, buffer, extra_files={NAME: json.dumps(document)})
             return Exported(buffer.getvalue(), document)
         made = torch.onnx.export(
-            program, dynamo=True, input_names=names, output_names=["probabilities", "decision"], verbose=False
+            program, dynamo=True, input_names=names, output_names=module.after.outputs, verbose=False
         )
     assert made is not None
     proto = made.model_proto
@@ -112,8 +120,8 @@ def export_model(model: TrainedModel, form: str = "onnx", pixels: str = "uint8")
     return Exported(proto.SerializeToString(), document)
 
 
-def run_exported(path: Path, inputs: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities ``(N, C)`` and class indices ``(N,)`` by an exported file.
+def run_exported(path: Path, inputs: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Probabilities ``(N, C)`` and class indices ``(N,)`` by an exported file; or predictions, low and high ``(N, T)``.
 
     Args:
         path: ``.onnx`` or ``.pt2``.
@@ -154,11 +162,15 @@ def read_document(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} is no file that metabalance export wrote; export the model again") from error
 
 
-def export_command(*, model: Path, form: str, out: Path | None, overwrite: bool, pixels: str) -> None:
+def export_command(
+    *, model: Path, form: str, out: Path | None, overwrite: bool, pixels: str, interval: float | None = None,
+    interval_by: str | None = None,
+) -> None:  # fmt: skip
     """Writes the file and, beside it, its description."""
     from rich.markup import escape
 
     from metabalance.study.given import check_goal
+    from metabalance.study.opening import load_model
     from metabalance.study.store import write_atomically
     from metabalance.study.terminal import Console
 
@@ -173,16 +185,17 @@ def export_command(*, model: Path, form: str, out: Path | None, overwrite: bool,
     beside = goal.with_name(f"{goal.name}.json")
     for path in (goal, beside):
         check_goal(path, overwrite)
-    trained = TrainedModel.load(model)
-    made = export_model(trained, form, pixels)
+    made = export_model(load_model(model), form, pixels, interval, interval_by)
     write_atomically(goal, made.content)
     write_atomically(beside, json.dumps(made.document, indent=1, ensure_ascii=False).encode())
     check = made.document["check"]
+    of_values = made.document.get("task") == "values"
+    what, unit = ("values", " of the target's deviation") if of_values else ("probabilities", "")
     lines = [
         *(f"input {i['name']} ({', '.join(map(str, i['shape']))}), {i['type']}: {i['how']}" for i in made.document["inputs"]),
         f"inside: {', '.join(made.document['inside'])}.",
         *(f"outside: {text}" for text in made.document["outside"]),
-        f"{check['rows']} made-up rows: probabilities differ from Python's by at most {check['difference']:.1e}.",
+        f"{check['rows']} made-up rows: {what} differ from Python's by at most {check['difference']:.1e}{unit}.",
         f"Model: {goal} ({len(made.content) / 1024:,.0f} KiB); described in {beside}",
     ]  # fmt: skip
     Console().print(escape("\n".join(lines)), highlight=False, soft_wrap=True)
@@ -201,54 +214,30 @@ def _export_results(source: Path, out: Path | None, overwrite: bool) -> None:
     print(f"{len(snapshot['metric_results'])} figures: {goal}")
 
 
-def _document(model: TrainedModel, inputs: dict[str, np.ndarray], form: str) -> dict[str, Any]:
-    import torch
+def _of_values(model: Any) -> bool:
+    return getattr(model, "kind", "classes") == "values"
 
-    tables = isinstance(model.preprocessor, TablePreprocessor)
-    if isinstance(model.preprocessor, TablePreprocessor):
-        told = table_inputs(model.preprocessor)
-        inside = ["imputation, scaling and missing indicators", "one column per level", "cycles of dates"]
-        present = ["numbers" in inputs, "codes" in inputs, "dates" in inputs]
-        inside = [text for text, there in zip(inside, present) if there]
-        outside = ["reading the table, and numbers and dates out of text"]
-        outside += [
-            f"{c['name']!r} is free text: its encoder stays in metabalance (study.inputs.inputs_of)"
-            for i in told for c in i["columns"] if "outside" in c
-        ]  # fmt: skip
-        if "codes" in inputs:
-            outside.append("the place of a category in its list of levels, which is in the description")
-        outside.append(
-            f"the check for missing columns (the model's policy is {model.preprocessor.missing_columns})"
-        )
-    else:
-        pixels = inputs["pixels"]
-        how = "values from 0 to 255" if pixels.dtype == np.uint8 else "values from 0 to 1"
-        told = [
-            {"name": "pixels", "type": str(pixels.dtype), "shape": ["rows", *pixels.shape[1:]], "how": how}
-        ]
-        inside = ["scaling and standardisation of pixels"]
-        outside = ["decoding, turning and resizing of pictures"]
-    rule = model.decision.to_dict()
-    return {
-        "format": "metabalance-export",
-        "format_version": 1,
-        "runtime": form,
-        "versions": {"metabalance": __version__, "torch": torch.__version__.split("+")[0]},
-        "recipe": model.record["recipe"],
-        "kind": "table" if tables else "images",
-        "classes": [c.item() if hasattr(c, "item") else c for c in model.classes],
-        "positive": model.positive,
-        "prior": np.asarray(model.prior).tolist(),
-        "inputs": told,
-        "outputs": [
-            {"name": "probabilities", "type": "float64", "shape": ["rows", len(model.classes)],
-             "how": "calibrated, in the order of 'classes', at the class shares 'prior'"},
-            {"name": "decision", "type": "int64", "shape": ["rows"], "how": "index in 'classes'"},
-        ],
-        "decision": {k: rule[k] for k in ("objective", "threshold", "multipliers", "cost", "positive")},
-        "inside": [*inside, "network", "prior shift", "calibration", "decision"],
-        "outside": [*outside, "other class shares than 'prior'"],
-    }  # fmt: skip
+
+def _module(
+    model: Any, interval: float | None, interval_by: str | None
+) -> tuple[Any, tuple[str, float] | None]:
+    """The model as a module, and what its intervals promise.
+
+    Raises:
+        TypeError: No graph is known for it.
+        DataError: Intervals that it does not have.
+    """
+    if _of_values(model):
+        from metabalance.study.values.graph import whole_values
+
+        promise = model.promise(interval, interval_by)
+        return whole_values(model, interval, interval_by), promise
+    from metabalance.study.graph import whole_model
+
+    for option, given in (("--interval", interval), ("--interval-by", interval_by)):
+        if given is not None:
+            raise DataError(f"{option} is for models of values, but this is a model of classes; leave it out")
+    return whole_model(model), None
 
 
 def _compared(module: Any, run: Any, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -259,14 +248,13 @@ def _compared(module: Any, run: Any, inputs: dict[str, np.ndarray]) -> dict[str,
     for rows in (slice(None), slice(0, 1)):
         part = {name: np.ascontiguousarray(array[rows]) for name, array in inputs.items()}
         with torch.no_grad():
-            expected = module(*(torch.from_numpy(array) for array in part.values()))[0].numpy()
-        found = run(part)[0]
-        worst = max(worst, float(abs(found - expected).max()))
+            expected = tuple(o.numpy() for o in module(*map(torch.from_numpy, part.values())))
+        worst = np.maximum(worst, module.after.distance(run(part), expected))
     if not worst <= TOLERANCE:  # NaN too
         raise DataError(
             f"the exported graph differs from Python by {worst:.2g}, more than {TOLERANCE:g}; it was not written"
         )
-    return {"rows": len(next(iter(inputs.values()))), "difference": worst, "tolerance": TOLERANCE}
+    return {"rows": len(next(iter(inputs.values()))), "difference": float(worst), "tolerance": TOLERANCE}
 
 
 def _torch_run(program: Any) -> Any:
@@ -274,12 +262,12 @@ def _torch_run(program: Any) -> Any:
 
     module = program.module()
 
-    def run(inputs: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def run(inputs: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
         with torch.no_grad():
-            probabilities, decision = module(
+            outputs = module(
                 *(torch.from_numpy(np.require(array, requirements="W")) for array in inputs.values())
             )
-        return probabilities.numpy(), decision.numpy()
+        return tuple(output.numpy() for output in outputs)
 
     return run
 
@@ -289,7 +277,7 @@ def _onnx_run(content: bytes) -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = 1
     session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    return lambda inputs: tuple(session.run(["probabilities", "decision"], inputs))
+    return lambda inputs: tuple(session.run(None, inputs))
 
 
 def _cleaned(proto: Any) -> None:

@@ -156,6 +156,7 @@ class Outcome(nn.Module):
         given = [name for name, value in rules.items() if value is not None]
         if len(given) != 1:
             raise TypeError("no graph is known for a decision without threshold, multipliers or costs")
+        self.outputs = ["probabilities", "decision"]
         self.rule, self.positive, self.size, self.dtype = given[0], int(decision.positive), size, dtype
         kept("parameter", rules[self.rule])
 
@@ -166,6 +167,10 @@ class Outcome(nn.Module):
         scores = torch.log_softmax(scores, dim=1)  # vector scaling begins with it, the others do not mind
         probabilities = torch.softmax(scores * self.scale + self.bias, dim=1)
         return probabilities, self.decided(probabilities)
+
+    def distance(self, found: tuple[np.ndarray, ...], expected: tuple[np.ndarray, ...]) -> float:
+        """The largest difference between probabilities; decisions follow from them."""
+        return float(abs(found[0] - expected[0]).max())
 
     def decided(self, probabilities: Tensor) -> Tensor:
         """Class indices ``(N,)`` of probabilities ``(N, C)``."""
@@ -183,14 +188,14 @@ class Whole(nn.Module):
     Args:
         before: Inputs to what the network takes.
         network: To logits.
-        after: To probabilities and decisions.
+        after: To probabilities and decisions, or to values and intervals.
     """
 
     def __init__(self, before: nn.Module, network: nn.Module, after: nn.Module) -> None:
         super().__init__()
         self.before, self.network, self.after = before, network, after
 
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         return self.after(self.network(self.before(*inputs)))
 
 
@@ -206,10 +211,14 @@ def whole_model(model: TrainedModel) -> Whole:
         network = Linear64(model.model.tensors["coef"], model.model.tensors["intercept"])
     else:
         raise TypeError(f"no graph is known for {model.record['recipe']}")
-    tables = isinstance(model.preprocessor, TablePreprocessor)
-    before = Columns(model.preprocessor) if isinstance(model.preprocessor, TablePreprocessor) else Pixels()
-    assert tables or model.image_shape is not None
-    return Whole(before, network, Outcome(model)).eval()
+    return Whole(entrance(model), network, Outcome(model)).eval()
+
+
+def entrance(model: Any) -> nn.Module:
+    """The module of a model's preprocessing."""
+    if isinstance(model.preprocessor, TablePreprocessor):
+        return Columns(model.preprocessor)
+    return Pixels()
 
 
 def _shift(source: np.ndarray, goal: np.ndarray) -> np.ndarray:

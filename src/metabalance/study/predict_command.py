@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from metabalance.data.errors import DataError
 from metabalance.study.given import check_goal
-from metabalance.study.load import beyond_memory, parse_prior
+from metabalance.study.load import beyond_memory
 from metabalance.study.showing import SHOWN_CLASSES
 from metabalance.study.terminal import Console
 
@@ -24,14 +24,20 @@ def predict_command(
     delimiter: str | None,
     prefix: str = "",
     skip_broken: bool = False,
+    interval: float | None = None,
+    interval_by: str | None = None,
 ) -> None:
     """Scores a table, or images, with a saved model."""
     from metabalance.data.tables import read_table
-    from metabalance.study.ship import TrainedModel
+    from metabalance.study.opening import load_model
+    from metabalance.study.scores import scores_of
     from metabalance.study.store import write_table
 
+    options: dict[str, Any] = {
+        "prior": prior, "interval": interval, "interval_by": interval_by, "prefix": prefix,
+    }  # fmt: skip
     if out.is_dir() or not out.suffix:
-        _predict_parts(model, data, out, prior, overwrite, prefix)
+        _predict_parts(model, data, out, overwrite, options)
         return
     if out.suffix not in (".parquet", ".csv", ".tsv", ".feather"):
         raise DataError(
@@ -42,59 +48,53 @@ def predict_command(
         raise DataError(f"{data} {size}; let --out be a folder, and it is scored in parts")
     if out.exists() and data.exists() and out.samefile(data):
         raise DataError(f"--out {out} is the table to be scored; choose another --out")
-    trained = TrainedModel.load(model)
-    goal = parse_prior(prior, trained.classes, trained.positive)
+    trained = load_model(model)
+    scores = scores_of(trained, **options)
     if trained.image_shape is None:
         if skip_broken:
             raise DataError(f"--skip-broken is for images, but {model} is a model of tables")
-        frame = read_table(data, header=header, delimiter=delimiter)
-        probabilities = trained.predict_proba(frame, goal)
-        scored = frame.reset_index(drop=True)
+        rows: Any = read_table(data, header=header, delimiter=delimiter)
+        scored = rows.reset_index(drop=True)
     else:
-        scored, probabilities = _score_images(trained, data, goal, skip_broken)
-    names = [f"{prefix}probability_{c}" for c in trained.classes] + [f"{prefix}decision"]
-    taken = [n for n in names if n in scored.columns]
-    if taken:
+        scored, rows = _read_images(trained, data, skip_broken)
+    columns = scores.columns(rows)
+    if taken := [n for n in scores.names if n in scored.columns]:
         raise DataError(f"{data} already has a column {taken[0]!r}; --prefix new_ names the added ones apart")
-    for name, column in zip(names, probabilities.T):
+    for name, column in zip(scores.names, columns):
         scored[name] = column
-    scored[names[-1]] = decided = trained.decide(probabilities)
     write_table(scored, out)
-    positive = trained.classes[trained.positive]
     kind = "images" if trained.image_shape else "rows"
-    text = f"{len(scored):,} {kind} scored; {np.mean(decided == positive):.2%} decided {positive!r}.\nScores: {out}"
+    share = scores.told(scores.count(columns[-1]), len(scored))
+    text = f"{len(scored):,} {kind} scored{share}.\nScores: {out}"
     Console().print(escape(text), highlight=False, soft_wrap=True)
 
 
-def _predict_parts(
-    model: Path, data: Path, out: Path, prior: str | None, overwrite: bool, prefix: str
-) -> None:
+def _predict_parts(model: Path, data: Path, out: Path, overwrite: bool, options: dict[str, Any]) -> None:
     """Scores Parquet into a folder of parts."""
     import shutil
 
+    from metabalance.study.opening import load_model
     from metabalance.study.predict_parts import RECORD, predict_parts
-    from metabalance.study.ship import TrainedModel
+    from metabalance.study.scores import scores_of
 
     if overwrite and out.is_dir():
         if any(out.iterdir()) and not (out / RECORD).is_file():
             raise DataError(f"{out} holds no scores and is not overwritten; choose another --out")
         shutil.rmtree(out)
-    trained = TrainedModel.load(model)
+    trained = load_model(model)
     if trained.image_shape is not None:
         raise DataError(
             f"scores in parts are of tables, but {model} is a model of images; let --out be a file"
         )
-    goal = parse_prior(prior, trained.classes, trained.positive)
-    names = [f"{prefix}probability_{c}" for c in trained.classes] + [f"{prefix}decision"]
-    rows, decided, ready = predict_parts(trained, model, data, out, names, goal)
-    share = f"; {decided / rows:.2%} decided {trained.classes[trained.positive]!r}" if rows else ""
+    scores = scores_of(trained, **options)
+    rows, counted, ready = predict_parts(scores, model, data, out)
     before = f"{ready} parts were there already.\n" if ready else ""
-    text = f"{before}{rows:,} rows scored{share}.\nScores: {out}"
+    text = f"{before}{rows:,} rows scored{scores.told(counted, rows)}.\nScores: {out}"
     Console().print(escape(text), highlight=False, soft_wrap=True)
 
 
-def _score_images(trained: Any, data: Path, prior: Any, skip_broken: bool) -> tuple[Any, np.ndarray]:
-    """Files with the model's probabilities; says what was done to the images on the way."""
+def _read_images(trained: Any, data: Path, skip_broken: bool) -> tuple[Any, np.ndarray]:
+    """Names of the files, and their pixels; says what was done to the images on the way."""
     import pandas as pd
 
     from metabalance.data.images import holds_images, read_images
@@ -114,5 +114,4 @@ def _score_images(trained: Any, data: Path, prior: Any, skip_broken: bool) -> tu
     ):
         if note:
             Console().print(escape(note), highlight=False, soft_wrap=True)
-    probabilities = trained.predict_proba(images.pixels, prior)
-    return pd.DataFrame({"file": images.names}), probabilities
+    return pd.DataFrame({"file": images.names}), images.pixels

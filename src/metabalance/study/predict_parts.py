@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -15,7 +14,7 @@ from metabalance.data.errors import DataError
 from metabalance.data.parts import BLOCK, ParquetParts
 from metabalance.data.tables import plain_frame
 from metabalance.study.artifact import MANIFEST
-from metabalance.study.ship import TrainedModel
+from metabalance.study.scores import ClassScores, ValueScores
 from metabalance.study.store import cannot_write, locked, write_atomically
 
 __all__ = ["predict_parts"]
@@ -26,27 +25,25 @@ RECORD, DONE = "_manifest.json", "_SUCCESS"
 
 
 def predict_parts(
-    trained: TrainedModel, model: Path, data: Path, out: Path, names: list[str], prior: np.ndarray | None
+    scores: ClassScores | ValueScores, model: Path, data: Path, out: Path
 ) -> tuple[int, int, int]:
     """Scores Parquet into ``part-00000.parquet``, ``part-00001.parquet``, ... of 262,144 rows.
 
     Args:
-        trained: The model.
+        scores: What the model gives for rows.
         model: Its folder.
         data: A Parquet file, a folder or a pattern.
         out: A folder: new, or one that this has been writing before. ``_SUCCESS`` in it says that all is done.
-        names: Of the added columns, the decision's the last.
-        prior: Class shares ``(C,)`` of these rows, or None for the model's.
 
     Returns:
-        Rows scored in all, rows decided to be of the positive class, and parts that were there already.
+        Rows scored in all, those that ``scores`` counts, and parts that were there already.
 
     Raises:
         DataError: The folder holds the scores of another model, or of other data or settings; or see
             :meth:`~metabalance.study.ship.TrainedModel.predict_proba`.
     """
     parts = ParquetParts(data)
-    if taken := [name for name in names if name in parts.names]:
+    if taken := [name for name in scores.names if name in parts.names]:
         raise DataError(f"{data} already has a column {taken[0]!r}; --prefix new_ names the added ones apart")
     if out.is_file():
         raise DataError(f"{out} is a file; --out needs a folder")
@@ -54,8 +51,8 @@ def predict_parts(
         "model": hashlib.sha256((model / MANIFEST).read_bytes()).hexdigest(),
         "data": parts.hashes,
         "rows": parts.rows,
-        "columns": names,
-        "prior": None if prior is None else [float(share) for share in prior],
+        "columns": scores.names,
+        **scores.settings,
         "part_rows": PART,
     }
     _open(out, protocol)
@@ -70,11 +67,14 @@ def predict_parts(
         for i in range(first, number):
             pieces = [next(blocks) for _ in range(-(-sizes[i] // BLOCK))]
             if not ready[i]:
-                _write(out / _name(i), (_scored(trained, piece, names, prior) for piece in pieces))
+                _write(out / _name(i), (_scored(scores, piece) for piece in pieces))
         write_atomically(out / DONE, b"")
-    positive = str(trained.classes[trained.positive])
-    decided = sum(_count(out / _name(i), names[-1], positive) for i in range(number))
-    return parts.rows, decided, sum(ready)
+    last = scores.names[-1]
+    counted = sum(
+        scores.count(pq.read_table(out / _name(i), columns=[last]).column(0).to_pandas())
+        for i in range(number)
+    )
+    return parts.rows, counted, sum(ready)
 
 
 def _open(out: Path, protocol: dict[str, Any]) -> None:
@@ -94,7 +94,12 @@ def _open(out: Path, protocol: dict[str, Any]) -> None:
     if before == protocol:
         return
     what = next(key for key in protocol if before.get(key) != protocol[key])
-    told = {"part_rows": "size of parts", "columns": "names of the added columns"}.get(what, what)
+    told = {
+        "part_rows": "size of parts",
+        "columns": "names of the added columns",
+        "interval": "level of intervals",
+        "interval_by": "promise of intervals",
+    }.get(what, what)
     if what == "data":
         was, now = before.get("data", {}), protocol["data"]
         gone, new = sorted(was.keys() - now.keys()), sorted(now.keys() - was.keys())
@@ -109,16 +114,16 @@ def _open(out: Path, protocol: dict[str, Any]) -> None:
     )
 
 
-def _scored(trained: TrainedModel, block: pa.Table, names: list[str], prior: np.ndarray | None) -> pa.Table:
-    probabilities = trained.predict_proba(plain_frame(block.unify_dictionaries()), prior)
+def _scored(scores: ClassScores | ValueScores, block: pa.Table) -> pa.Table:
+    columns = scores.columns(plain_frame(block.unify_dictionaries()))
     for i, field in enumerate(block.schema):
         if pa.types.is_dictionary(
             field.type
         ):  # a partition: every part is written with a type of its own otherwise
             block = block.set_column(i, field.name, block.column(i).cast(field.type.value_type))
-    for name, column in zip(names, probabilities.T):
-        block = block.append_column(name, pa.array(np.ascontiguousarray(column)))
-    return block.append_column(names[-1], pa.array(trained.decide(probabilities)))
+    for name, column in zip(scores.names, columns):
+        block = block.append_column(name, pa.array(column))
+    return block
 
 
 def _write(path: Path, tables: Any) -> None:
@@ -144,8 +149,3 @@ def _rows(path: Path) -> int:
         return pq.read_metadata(path).num_rows
     except (OSError, pa.ArrowException):
         return -1
-
-
-def _count(path: Path, column: str, value: str) -> int:
-    labels = pq.read_table(path, columns=[column]).column(0).to_pandas()
-    return int((labels.astype(str) == value).sum())

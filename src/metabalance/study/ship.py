@@ -47,9 +47,7 @@ class Network:
 
         with torch.inference_mode():
             rows = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32))
-            parts = rows.split(
-                65_536 if rows.dim() == 2 else max(1, VALUES_AT_ONCE // max(rows[:1].numel(), 1))
-            )
+            parts = rows.split(rows_at_once(rows))
             device = next(self.module.parameters()).device
             logits = torch.cat([self.module(part.to(device)) for part in parts]).double().cpu()
         return shift_prior(torch.softmax(logits, dim=1).numpy(), self.training_prior, self.source_prior)
@@ -146,15 +144,7 @@ class TrainedModel:
             DataError: The folder exists, or cannot be written.
         """
         tensors: dict[str, np.ndarray] = {}
-        files: dict[str, bytes] = {}
-        if isinstance(self.preprocessor, ImagePreprocessor):
-            schema: dict[str, Any] = {"image": list(self.preprocessor.shape)}
-        else:
-            files["preprocess.safetensors"] = self.preprocessor.dumps()
-            schema = {
-                "columns": self.preprocessor.dtypes_,
-                "missing_columns": self.preprocessor.missing_columns,
-            }
+        schema, files = stored_preprocessor(self.preprocessor)
         if isinstance(self.model, Network):
             state = {
                 f"model.{k}": v.detach().cpu().numpy() for k, v in self.model.module.state_dict().items()
@@ -188,7 +178,25 @@ class TrainedModel:
         Raises:
             DataError: Not a model folder, or damaged, or changed since it was written.
         """
-        manifest, tensors, files = read_artifact(folder)
+        return cls.rebuilt(folder, *read_artifact(folder))
+
+    @classmethod
+    def rebuilt(
+        cls,
+        folder: Path,
+        manifest: dict[str, Any],
+        tensors: dict[str, np.ndarray],
+        files: dict[str, bytes],
+    ) -> "TrainedModel":
+        """The model of what :func:`~metabalance.study.artifact.read_artifact` gave.
+
+        Raises:
+            DataError: It is no model of classes, or not complete.
+        """
+        if manifest.get("kind", "classes") != "classes":
+            raise DataError(
+                f"{folder} is a model of {manifest['kind']}, and cannot be read as one of classes"
+            )
         try:
             evidence = parse_json(files.pop(EVIDENCE, b"{}"))
             classes = tuple(manifest["classes"])
@@ -197,7 +205,7 @@ class TrainedModel:
                 classes,
                 manifest["positive"],
                 np.asarray(manifest["prior"]),
-                _preprocessor(manifest, files),
+                read_preprocessor(manifest, files),
                 model,
                 read_calibration(manifest["calibrator"]),
                 Decision.from_dict(manifest["decision"]),
@@ -220,20 +228,42 @@ def _model(
         from metabalance.study.baselines import Baseline
 
         return Baseline(manifest["recipe"], num_classes, tensors, files)
-    import torch
-
     from metabalance.study.layers import rebuild_network
 
-    state = {
+    module = rebuild_network(manifest["network"], state_of(tensors), num_classes)
+    return Network(module, tensors["training_prior"], tensors["source_prior"])
+
+
+def rows_at_once(rows: Any) -> int:
+    """How many rows of a tensor a network takes in one step."""
+    return 65_536 if rows.dim() == 2 else max(1, VALUES_AT_ONCE // max(rows[:1].numel(), 1))
+
+
+def state_of(tensors: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The tensors of a network among those of a model folder."""
+    import torch
+
+    return {
         k.removeprefix("model."): torch.from_numpy(v.copy())
         for k, v in tensors.items()
         if k.startswith("model.")
     }
-    module = rebuild_network(manifest["network"], state, num_classes)
-    return Network(module, tensors["training_prior"], tensors["source_prior"])
 
 
-def _preprocessor(manifest: dict[str, Any], files: dict[str, bytes]) -> TablePreprocessor | ImagePreprocessor:
+def stored_preprocessor(
+    preprocessor: TablePreprocessor | ImagePreprocessor,
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """What the manifest says of it, and its file."""
+    if isinstance(preprocessor, ImagePreprocessor):
+        return {"image": list(preprocessor.shape)}, {}
+    schema = {"columns": preprocessor.dtypes_, "missing_columns": preprocessor.missing_columns}
+    return schema, {"preprocess.safetensors": preprocessor.dumps()}
+
+
+def read_preprocessor(
+    manifest: dict[str, Any], files: dict[str, bytes]
+) -> TablePreprocessor | ImagePreprocessor:
+    """The inverse of :func:`stored_preprocessor`."""
     if "image" not in manifest["schema"]:
         return TablePreprocessor.loads(files["preprocess.safetensors"])
     channels, height, width = manifest["schema"]["image"]

@@ -94,10 +94,10 @@ def may_be_saved(out: Path, command: str) -> bool:
 
 def was_saved(out: Path, protocol: dict[str, Any]) -> bool:
     """Whether the model at the goal is that of this very fit, killed when it was saved; a working folder is removed."""
-    from metabalance.study.ship import TrainedModel
+    from metabalance.study.opening import load_model
 
     try:
-        same = TrainedModel.load(out).record.get("fit") == identity(protocol)
+        same = load_model(out).record.get("fit") == identity(protocol)
     except DataError:
         return False
     if same and working_folder(out).exists():

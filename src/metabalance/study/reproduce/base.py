@@ -11,7 +11,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from metabalance.study.reproduce.values import ValueSetup
+
 __all__ = [
+    "AnySetup",
     "Arm",
     "Claim",
     "Contrast",
@@ -115,6 +118,9 @@ class Setup:
         )
 
 
+AnySetup = Setup | ValueSetup
+
+
 @dataclass(frozen=True)
 class Arm:
     """One line of a claim's table: a recipe under the common conditions, except for what is its point.
@@ -122,8 +128,8 @@ class Arm:
     Args:
         recipe: A recipe's name.
         options: Of the recipe.
-        tune: Options with several values; the combination with the best balanced accuracy on the validation rows
-            is the one that is tested, seed by seed.
+        tune: Options with several values; the combination with the best balanced accuracy on the validation rows, or
+            the least balanced absolute error, is the one that is tested, seed by seed.
         changes: Fields of the set-up that this arm changes (``batch_size``, ``unlabeled``, ``epochs``).
         after: ``raw``, or ``thresholding``: the scores are divided by the class shares of the training rows.
     """
@@ -205,9 +211,9 @@ class Claim:
     published: Published
     arms: Mapping[str, Arm]
     contrasts: tuple[Contrast, ...]
-    small: Mapping[str, Setup]
-    full: Mapping[str, Setup]
-    fallback: Mapping[str, Setup] = field(default_factory=dict)
+    small: Mapping[str, AnySetup]
+    full: Mapping[str, AnySetup]
+    fallback: Mapping[str, AnySetup] = field(default_factory=dict)
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     shown: tuple[str, ...] = ("balanced_accuracy", "many", "medium", "few")
     seeds: int = 5
@@ -270,7 +276,7 @@ class Experiment:
 class Fit:
     """One training run: all that its result depends on. Claims that need the same one share it."""
 
-    setup: Setup
+    setup: AnySetup
     recipe: str
     options: Mapping[str, Any]
     seed: int
@@ -280,7 +286,7 @@ class Fit:
         return asdict(replace(self, options=dict(self.options)))
 
 
-def fits_of(arm: Arm, setup: Setup, seed: int) -> list[Fit]:
+def fits_of(arm: Arm, setup: AnySetup, seed: int) -> list[Fit]:
     """The fits behind one arm under one condition: several if it is tuned."""
     changed = setup.but(**arm.changes)
     return [Fit(changed, arm.recipe, options, seed) for options in arm.candidates()]

@@ -9,9 +9,9 @@ from rich.markup import escape
 from metabalance.data.errors import DataError
 from metabalance.methods import get_method, nearest
 from metabalance.study.reproduce.base import Claim, Experiment
-from metabalance.study.reproduce.claims import CLAIMS, EXPERIMENTS
+from metabalance.study.reproduce.claims import CLAIMS, EXPERIMENTS, VALUE_CLAIMS
 from metabalance.study.reproduce.experiment import file_of
-from metabalance.study.reproduce.images import is_there
+from metabalance.study.reproduce.places import is_here, name_of
 from metabalance.study.terminal import Console
 from metabalance.study.workers import default_workers
 
@@ -24,7 +24,7 @@ def reproduce_command(
     """Lists the claims, or runs one or all of them; the verdict is printed and is no failure."""
     folder = data or (Path(os.environ["METABALANCE_DATA"]) if os.environ.get("METABALANCE_DATA") else None)
     if data is not None and not data.is_dir():
-        raise DataError(f"{data} is no folder; --data names the folder of the images")
+        raise DataError(f"{data} is no folder; --data names the folder of the images and tables")
     console = Console()
     if name is None:
         list_claims(console, folder)
@@ -47,7 +47,7 @@ def reproduce_command(
 
 def every() -> dict[str, Claim | Experiment]:
     """All claims by name: those that train, and those about measures."""
-    return {**CLAIMS, **EXPERIMENTS}
+    return {**CLAIMS, **VALUE_CLAIMS, **EXPERIMENTS}
 
 
 def find(name: str) -> Claim | Experiment:
@@ -84,10 +84,11 @@ def where_it_runs(claim: Claim | Experiment, folder: Path | None) -> str:
         lacking = [c for c in claim.needs if file_of(claim, c, folder) is None]
         kept = [c for c in claim.conditions if c not in lacking]
         return ", ".join([*kept, *(claim.fallback if lacking else ())])
-    wanted = list(dict.fromkeys(s.data.images for s in claim.small.values()))
-    if all(is_there(images, folder) for images in wanted):
-        return ", ".join(wanted)
-    return "digits" if claim.fallback else f"{', '.join(wanted)} (not there)"
+    wanted = ", ".join(dict.fromkeys(map(name_of, claim.small.values())))
+    if all(is_here(setup, folder) for setup in claim.small.values()):
+        return wanted
+    fallback = ", ".join(dict.fromkeys(map(name_of, claim.fallback.values())))
+    return fallback or f"{wanted} (not there)"
 
 
 def run_one(

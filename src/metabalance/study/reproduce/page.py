@@ -21,6 +21,18 @@ TITLES = {
     "worst": "worst class",
     "robust": "robust balanced accuracy",
     "robust_few": "robust, few",
+    "mae": "MAE",
+    "mae@many": "MAE, many",
+    "mae@medium": "MAE, medium",
+    "mae@few": "MAE, few",
+    "bmae": "balanced MAE",
+    "slope": "slope",
+    "from_shrunk": "slope minus 0.2",
+    "from_true": "slope minus 1",
+    "mse": "squared error, targets 0 to 10",
+    "log_ratio": "log-ratio of the halves' weights",
+    "largest": "log10 of largest over smallest weight",
+    "mean_weight": "mean weight minus 1",
     "agreement": "Kendall's tau with the true order",
     "excess_cost": "cost above the least",
     "alarms": "false alarms per find",
@@ -53,6 +65,8 @@ def describe(condition: dict[str, Any]) -> str:
     if "text" in condition:
         return condition["text"].removesuffix(".")
     d, t = condition["data"], condition["training"]
+    if "table" in d:
+        return describe_values(condition)
     rows = "all test images" if d["test"] is None else f"{d['test']} test images per class"
     counts = ", ".join(map(str, sorted(condition["counts"], reverse=True)))
     extra = f", {d['noise']:.0%} of the training labels wrong" if d["noise"] else ""
@@ -61,6 +75,21 @@ def describe(condition: dict[str, Any]) -> str:
         f"{d['images']}, {d['profile'].replace('_', ' ')}, training counts {counts}; {d['validation']} validation "
         f"images per class; {rows}; {t['module']}, {t['epochs']} epochs of batches of {t['batch_size']}, "
         f"{t['optimizer']}, learning rate {t['lr']:g}{extra}"
+    )
+
+
+def describe_values(condition: dict[str, Any]) -> str:
+    """The same for a table with a continuous target."""
+    from metabalance.study.reproduce.value_sets import TABLES
+
+    d, t, rows = condition["data"], condition["training"], condition["counts"]
+    table, (train, test) = TABLES[d["table"]], (" + ".join(map(str, rows[p])) for p in ("train", "test"))
+    made = f" ({table.features})" if table.features else ""
+    bins = f"{table.num_bins} bins" if table.bin_width is None else f"bins of {table.bin_width:g}"
+    return (
+        f"{d['table']}{made}, errors in {table.unit}, {bins}; {train} training and {test} test rows in many-, medium- "
+        f"and few-shot bins; network of {' and '.join(map(str, t['hidden']))} units, {t['epochs']} epochs of batches of "
+        f"{t['batch_size']}, {t['optimizer']}, learning rate {t['lr']:g}"
     )
 
 

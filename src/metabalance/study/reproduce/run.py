@@ -16,9 +16,10 @@ from metabalance import __version__
 from metabalance.data.errors import DataError
 from metabalance.data.limits import parse_json
 from metabalance.plain import plain
-from metabalance.study.reproduce.base import Claim, Experiment, Fit, Setup, fits_of
-from metabalance.study.reproduce.images import is_there, open_source
+from metabalance.study.reproduce.base import AnySetup, Claim, Experiment, Fit, fits_of
 from metabalance.study.reproduce.measure import run_fit
+from metabalance.study.reproduce.places import at_hand, is_here, refuse
+from metabalance.study.reproduce.values import ValueSetup
 from metabalance.study.reproduce.verdict import choose, interval, judge, overall
 from metabalance.study.store import RunStore, locked, write_atomically
 from metabalance.study.workers import Outcome, Task, run_tasks, sentence
@@ -76,34 +77,23 @@ class Progress:
     eta: float | None = None
 
 
-def conditions_of(claim: Claim, folder: Path | None, full: bool) -> tuple[Mapping[str, Setup], bool]:
+def conditions_of(claim: Claim, folder: Path | None, full: bool) -> tuple[Mapping[str, AnySetup], bool]:
     """The set-ups that can be run here, and whether they are the fallback.
 
     Raises:
-        DataError: The images are not there, and the claim has no set-up that does without.
+        DataError: The data are not there, and the claim has no set-up that does without.
     """
-    wanted = {name: _at_hand(setup, folder) for name, setup in (claim.full if full else claim.small).items()}
-    lacking = [s.data.images for s in wanted.values() if not is_there(s.data.images, folder)]
+    wanted = {name: at_hand(setup, folder) for name, setup in (claim.full if full else claim.small).items()}
+    lacking = [setup for setup in wanted.values() if not is_here(setup, folder)]
     if not lacking:
         return wanted, False
     if claim.fallback and not full:
         return claim.fallback, True
-    open_source(lacking[0], folder)  # says which files are missing
+    refuse(lacking[0], folder)
     raise AssertionError("unreachable")
 
 
-def _at_hand(setup: Setup, folder: Path | None) -> Setup:
-    """The lossy images in place of the official ones, where only they are there."""
-    if (
-        setup.data.images == "cifar10"
-        and not is_there("cifar10", folder)
-        and is_there("cifar10-jpeg", folder)
-    ):
-        return setup.but(images="cifar10-jpeg")
-    return setup
-
-
-def needed(claim: Claim, conditions: Mapping[str, Setup], seeds: int) -> list[Fit]:
+def needed(claim: Claim, conditions: Mapping[str, AnySetup], seeds: int) -> list[Fit]:
     """All fits of a claim, seed by seed, so that an unfinished run has whole pairs."""
     return list(
         {
@@ -130,7 +120,7 @@ def run_missing(
     Args:
         fits: What is wanted.
         store: What is there.
-        data: Folder of the images.
+        data: Folder of the images and tables.
         workers: Processes.
         deadline: A value of ``time.monotonic()`` after which no fit is started.
         report: Called after each fit.
@@ -167,7 +157,7 @@ def _one_by_one(tasks: Sequence[Task], deadline: float | None) -> Generator[Outc
         try:
             task.function(*task.arguments)
             yield Outcome(task, "ok")
-        except DataError:  # images or disk: the same for every fit
+        except DataError:  # data or disk: the same for every fit
             raise
         except Exception as error:
             yield Outcome(task, "failed", message=sentence(error))
@@ -175,7 +165,12 @@ def _one_by_one(tasks: Sequence[Task], deadline: float | None) -> Generator[Outc
 
 def fit_and_store(fit: Fit, data: Path | None, folder: Path) -> None:
     """Runs one fit and keeps it."""
-    FitStore(folder).save(fit, run_fit(fit, data))
+    if isinstance(fit.setup, ValueSetup):
+        from metabalance.study.reproduce.value_measure import run_value_fit
+
+        FitStore(folder).save(fit, run_value_fit(fit, data))
+    else:
+        FitStore(folder).save(fit, run_fit(fit, data))
 
 
 def _on_one_thread(arguments: tuple[Any, ...]) -> None:
@@ -200,14 +195,14 @@ def reproduce(
     Args:
         claim: What to run.
         out: The run folder; finished fits in it are used.
-        data: Folder of the images.
+        data: Folder of the images and tables.
         full: The paper's scale.
         seeds: By default the claim's.
         workers: Processes.
         report: Called after each fit.
 
     Raises:
-        DataError: Images are missing, the folder holds something else, or a fit failed.
+        DataError: Data are missing, the folder holds something else, or a fit failed.
     """
     conditions, fallback = conditions_of(claim, data, full)
     seeds = claim.seeds if seeds is None else seeds
@@ -235,7 +230,9 @@ def write_result(stem: Path, result: dict[str, Any]) -> None:
     write_atomically(stem.with_name(f"{stem.name}.md"), as_markdown(result).encode())
 
 
-def summarise(claim: Claim, conditions: Mapping[str, Setup], store: FitStore, seeds: int) -> dict[str, Any]:
+def summarise(
+    claim: Claim, conditions: Mapping[str, AnySetup], store: FitStore, seeds: int
+) -> dict[str, Any]:
     """The result of a claim whose fits are all stored, ready for JSON."""
     records: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for condition, setup in conditions.items():

@@ -4,17 +4,22 @@ from metabalance.study.reproduce.base import Claim, Experiment
 from metabalance.study.reproduce.claims import (
     arb,
     auroc_auprc,
+    balanced_mse,
+    balanced_mse_line,
     balanced_softmax,
     cdb,
     class_balanced,
     class_smoothing,
     cmw_net,
+    conr,
     curve_net,
     decoupling,
     dice,
     focal,
     joint_ssl,
     ldam_drw,
+    lds_fds,
+    lds_weights,
     learning_to_reweight,
     logit_adjustment,
     m2m,
@@ -22,6 +27,7 @@ from metabalance.study.reproduce.claims import (
     metabalance,
     noisy_metrics,
     ot,
+    ranksim,
     remix,
     sam_a,
     simplified,
@@ -31,7 +37,7 @@ from metabalance.study.reproduce.claims import (
     value_of_labels,
 )
 
-__all__ = ["CLAIMS", "EXPERIMENTS"]
+__all__ = ["CLAIMS", "EXPERIMENTS", "VALUE_CLAIMS"]
 
 _MODULES = (
     metabalance,
@@ -62,6 +68,10 @@ _MODULES = (
 )
 
 CLAIMS: dict[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _MODULES}
+VALUE_CLAIMS: dict[str, Claim] = {
+    module.CLAIM.name: module.CLAIM for module in (lds_fds, balanced_mse, ranksim, conr)
+}
 EXPERIMENTS: dict[str, Experiment] = {
-    module.EXPERIMENT.name: module.EXPERIMENT for module in (auroc_auprc, noisy_metrics)
+    module.EXPERIMENT.name: module.EXPERIMENT
+    for module in (auroc_auprc, noisy_metrics, balanced_mse_line, lds_weights)
 }
