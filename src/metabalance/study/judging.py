@@ -86,7 +86,7 @@ def judge_command(
         for name in named:
             get_metric(name, cost=((0, 1), (1, 0)) if cost else None)
     columns = {"score": score, "positive": positive, "decision": decision, "weight": weight}
-    if stream:
+    if frame is None:
         from metabalance.study.judging_stream import judge_stream
 
         if groups or cost or against or priors:
