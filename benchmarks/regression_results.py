@@ -8,6 +8,7 @@ lds-fds --out RUNS` and its like, so that what one has trained the other does no
 """
 
 import argparse
+import json
 import os
 import platform
 import time
@@ -69,8 +70,8 @@ def fit_baseline(fit: Fit, data: Path) -> dict[str, Any]:
 
 
 def run(runs: Path, data: Path, seeds: int, names: list[str]) -> None:
-    """Runs what is not stored, seed by seed; a fit that fails is told and left out of the page."""
-    folder, store = RunStore(runs), FitStore(runs)
+    """Runs what is not stored, seed by seed; why a recipe refuses a table is kept for the page."""
+    folder, store, refused = RunStore(runs), FitStore(runs), {}
     folder.open({"format": FORMAT, "kind": "reproduce", "version": __version__})
     with locked(runs):
         for seed in range(seeds):
@@ -88,7 +89,9 @@ def run(runs: Path, data: Path, seeds: int, names: list[str]) -> None:
                         told = f"{time.monotonic() - started:.1f} s"
                     except Exception as error:  # one recipe's fault is no reason to lose the others
                         told = f"failed: {error}"
+                        refused.setdefault(name, {})[line.name] = str(error)
                     print(seed, name, line.name, told, flush=True)
+        write_atomically(runs / "refused.json", json.dumps(refused, indent=1).encode())
 
 
 def collected(store: FitStore, name: str, seeds: int) -> dict[str, list[dict[str, Any]]]:
@@ -174,11 +177,16 @@ def compared(records: Mapping[str, list[dict[str, Any]]]) -> str:
     return f"- **Beside the baselines**: {'; '.join(parts)}."
 
 
-def section(name: str, records: Mapping[str, list[dict[str, Any]]], seeds: int) -> list[str]:
+def section(name: str, records: Mapping[str, list[dict[str, Any]]], refused: Mapping[str, str]) -> list[str]:
     setup, first = SMALL[name], records["erm"][0]
     table, t = TABLES[setup.data.table], setup.training
     train, test = (", ".join(map(str, first["counts"][part])) for part in ("train", "test"))
-    missing = [f"`{line.name}`" for line in lines() if line.name not in records]
+    lacking = [line.name for line in lines() if line.name not in records]
+    missing = [f"`{n}`" for n in lacking if n not in refused]
+    reasons: dict[str, list[str]] = {}
+    for n in lacking:
+        if n in refused:
+            reasons.setdefault(refused[n].partition(";")[0], []).append(f"`{n}`")
     bins = f"{table.num_bins} bins" if table.bin_width is None else f"bins of {table.bin_width:g}"
     out = [
         f"## {name}",
@@ -192,6 +200,7 @@ def section(name: str, records: Mapping[str, list[dict[str, Any]]], seeds: int) 
         told(records, "mae", "Error over all test rows"),
         told(records, "mae@many", "Error of the many"),
         compared(records),
+        *(f"- {', '.join(names)} refused this table: {reason}." for reason, names in reasons.items()),
         *([f"- Not finished for this page: {', '.join(missing)}."] if missing else []),
         "",
         "| recipe | " + " | ".join(METRICS.values()) + " | s/fit |",
@@ -307,11 +316,13 @@ def page(runs: Path, seeds: int) -> str:
         "",
         *summary(found),
     ]
+    path = runs / "refused.json"
+    refused = json.loads(path.read_text()) if path.exists() else {}
     unfinished = [name for name in SMALL if name not in found]
     if unfinished:
         lines_ += [f"Not finished for this page: {', '.join(unfinished)}.", ""]
     for name, records in found.items():
-        lines_ += section(name, records, seeds)
+        lines_ += section(name, records, refused.get(name, {}))
     return "\n".join(lines_).rstrip() + "\n"
 
 

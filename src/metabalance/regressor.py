@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -353,9 +354,11 @@ def _columns(y: Any) -> np.ndarray:
 def _spread_out(target: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     """Rows ``(n,)`` to hold out, one at random of every few neighbours in the order of the target."""
     rng = np.random.default_rng(seed)
-    spread = target.std(axis=0)
-    place = (target / np.where(spread > 0, spread, 1)).mean(axis=1)
+    largest = np.abs(target).max(axis=0)
+    unit = target / np.where(largest > 0, largest, 1)  # no square overflows
+    spread = unit.std(axis=0)
+    place = (unit / np.where(spread > 0, spread, 1)).mean(axis=1)
     order = rng.permutation(len(target))
     order = order[np.argsort(place[order], kind="stable")]
-    groups = np.array_split(order, int(len(target) * fraction))
-    return np.sort([rng.choice(group) for group in groups])
+    ends = np.linspace(0, len(target), int(len(target) * fraction) + 1).astype(int)
+    return np.sort([rng.choice(order[start:end]) for start, end in pairwise(ends)])

@@ -14,6 +14,8 @@ __all__ = ["Values", "encode_values", "strata", "target_kind"]
 
 ROWS_A_STRATUM = 20
 MOST_STRATA = 50
+LARGEST = 1e150  # its square is a number
+LEAST_SHARE = 1e-12  # of the largest value, that the values spread over
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +110,8 @@ def _numbers(series: pd.Series, what: str) -> np.ndarray:
     low, high = values.min(), values.max()
     if low == high:
         raise DataError(f"{what} is {low:g} in every row; there is nothing to predict, name another column")
-    spread = values / max(abs(low), abs(high))
-    if not np.isfinite(high - low) or not np.ptp(spread) > 1e-12:
+    share = np.ptp(values / max(abs(low), abs(high)))
+    if max(abs(low), abs(high)) > LARGEST or not share > LEAST_SHARE:
         raise DataError(
             f"{what} goes from {low:g} to {high:g}, too far or too close together for calculation; subtract a constant, or "
             "take the logarithm"

@@ -27,11 +27,13 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         "lightgbm", "baseline", "Gradient-boosted trees grown leaf by leaf on histograms.", (papers.KE,),
-        ("lightgbm:LGBMClassifier", "lightgbm:LGBMRegressor"), recipe=True, kinds=("classes", "values"), modality="table", notes=("Needs the `trees` extra.",),
+        ("lightgbm:LGBMClassifier", "lightgbm:LGBMRegressor"), recipe=True, modality="table",
+        kinds=("classes", "values"), notes=("Needs the `trees` extra.",),
     ),
     Method(
         "xgboost", "baseline", "Gradient-boosted trees with a regularised second-order objective.", (papers.CHEN,),
-        ("xgboost:XGBClassifier", "xgboost:XGBRegressor"), recipe=True, kinds=("classes", "values"), modality="table", notes=("Needs the `trees` extra.",),
+        ("xgboost:XGBClassifier", "xgboost:XGBRegressor"), recipe=True, modality="table",
+        kinds=("classes", "values"), notes=("Needs the `trees` extra.",),
     ),
 )
 # fmt: on

@@ -125,7 +125,7 @@ def check_options(candidate: Candidate, kind: str = "classes") -> None:
         ValueError: Naming the option and those that exist.
     """
     if candidate.name in KIND_BASELINES[kind]:
-        known: Mapping[str, Any] = _baseline_options(candidate.name, kind)
+        known: Mapping[str, Any] = options_of_baseline(candidate.name, kind)
     else:
         from metabalance.recipes import recipe_options
 
@@ -135,7 +135,7 @@ def check_options(candidate: Candidate, kind: str = "classes") -> None:
             raise ValueError(f"{candidate.name} has no option {key!r}; it has {', '.join(known)}")
 
 
-def _baseline_options(name: str, kind: str) -> Mapping[str, Any]:
+def options_of_baseline(name: str, kind: str) -> Mapping[str, Any]:
     if kind == "values":
         from metabalance.study.values.baselines import value_baseline_options
 

@@ -1,13 +1,14 @@
 """A target of classes, as a comparison asks it; see :mod:`metabalance.study.kinds`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from metabalance.adjust.decision import Decision
 from metabalance.data.errors import DataError
-from metabalance.judge.metrics import get_metric
+from metabalance.judge.metrics import REGRESSION_METRICS, get_metric
+from metabalance.study.candidates import DEFAULT_RECIPES
 from metabalance.study.evidence import evidence
 from metabalance.study.kinds import Measure
 from metabalance.study.points import OperatingPoints
@@ -24,6 +25,27 @@ class Classes:
 
     name = "classes"
     baseline = "plain baseline with a tuned threshold"
+    recipes = DEFAULT_RECIPES
+    metric = "average_precision"
+
+    def known_metric(self, name: str) -> str:
+        from metabalance.study.given import known_metric
+
+        known = known_metric(name)
+        if known in REGRESSION_METRICS:
+            raise DataError(
+                f"--metric {name} is for a quantity, and the target holds classes; take for instance average_precision, or give "
+                "--task regression"
+            )
+        return known
+
+    def refuse(self, options: Mapping[str, Any]) -> None:
+        return None
+
+    def rehearse(self, candidate: Any, table: Any, network: dict[str, Any]) -> None:
+        from metabalance.study.fitting import rehearse
+
+        rehearse(candidate, table.image_shape, network)
 
     def check(self, table: Any, folds: int, timed: bool) -> None:
         if table.groups is None and not timed:
@@ -202,6 +224,4 @@ def _enough_rows(table: Any, folds: int) -> None:
 
 
 def _is_score(metric: str) -> bool:
-    from metabalance.judge.metrics import get_metric
-
     return metric != "expected_cost" and get_metric(metric).kind == "score"

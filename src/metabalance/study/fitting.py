@@ -15,8 +15,8 @@ from metabalance.adjust.decision import Decision
 from metabalance.adjust.prior import shift_log_prior
 from metabalance.judge.metrics import get_metric
 from metabalance.study.candidates import BASELINES, SETTINGS, Candidate
-from metabalance.study.evidence import training_record
 from metabalance.study.choosing import choose_options
+from metabalance.study.evidence import training_record
 from metabalance.study.search import Attempt, Watch
 
 __all__ = ["Fitted", "Settings", "binary_or_all", "fit_candidate", "rehearse", "train_one"]
@@ -169,7 +169,14 @@ def fit_candidate(
         return Attempt(options, float(np.nan_to_num(sign * value, nan=-np.inf)), model, scores, said)
 
     best, found, notes = choose_options(
-        candidate, attempt, settings, enough=enough, train=train, validation=validation, seed=seed, tuning=tuning
+        candidate,
+        attempt,
+        settings,
+        enough=enough,
+        train=train,
+        validation=validation,
+        seed=seed,
+        tuning=tuning,
     )
     scores = best.scores
     if isinstance(train, tuple):

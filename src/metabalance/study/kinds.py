@@ -4,7 +4,7 @@ Everything else of the study, how rows are split, where fits run, how they are s
 what kind of target it works on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -54,6 +54,23 @@ class Kind(Protocol):
     @property
     def baseline(self) -> str:
         """What the untouched baseline is called in a sentence."""
+
+    @property
+    def recipes(self) -> str:
+        """What ``compare`` compares by default."""
+
+    @property
+    def metric(self) -> str:
+        """The metric that decides by default."""
+
+    def known_metric(self, name: str) -> str:
+        """The metric's own name; refuses one that is not of this kind."""
+
+    def refuse(self, options: Mapping[str, Any]) -> None:
+        """Refuses options, by their names on the command line, that are for the other kind."""
+
+    def rehearse(self, candidate: Any, table: Any, network: dict[str, Any]) -> None:
+        """Trains a candidate for a moment: what cannot be trained at all is refused before an hour of fits."""
 
     def check(self, table: Any, folds: int, timed: bool) -> None:
         """Refuses a table that cannot be divided into so many folds."""

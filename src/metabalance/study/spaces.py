@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from metabalance.study.candidates import KIND_BASELINES, SETTINGS, Candidate, _baseline_options
+from metabalance.study.candidates import KIND_BASELINES, SETTINGS, Candidate, options_of_baseline
 
 __all__ = ["NETWORK", "SPACES", "VALUE_SPACES", "Choice", "Real", "SearchSpace", "Whole", "search_space"]
 
@@ -250,7 +250,7 @@ def search_space(
     given, settings = dict(candidate.options), dict(network or {})
     spaces = dict((SPACES if kind == "classes" else VALUE_SPACES)[candidate.name])
     if candidate.name in KIND_BASELINES[kind]:
-        defaults = dict(_baseline_options(candidate.name, kind))
+        defaults = dict(options_of_baseline(candidate.name, kind))
     else:
         from metabalance.estimator import MetaBalanceClassifier
         from metabalance.recipes import recipe_options

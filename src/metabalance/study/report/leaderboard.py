@@ -120,7 +120,8 @@ def undefined_reasons(
     found: dict[str, list[str]] = {}
     for recipe in recipes:
         metrics = {
-            column["title"]: (recipe.get("metrics") or {}).get(column["key"]) or {} for column in columns
+            column.get("full", column["title"]): (recipe.get("metrics") or {}).get(column["key"]) or {}
+            for column in columns
         }
         missing = [title for title, interval in metrics.items() if math.isnan(number(interval.get("value")))]
         if len(missing) == len(columns) and recipe.get("status", "ok") != "ok":

@@ -27,7 +27,7 @@ def values_view(result: Mapping[str, Any]) -> dict[str, Any]:
     names = [str(name) for name in result["data"]["targets"]]
     columns = [
         column_of(k, infos[k], recipes, k == metric, digits_for)
-        for k in infos
+        for k in sorted(infos, key=lambda k: k != metric)  # the metric of the advice first
         if "@" not in k and "[" not in k
     ]
     rare = next((k for k in (f"{metric}@few", "mae@few") if k in infos and k != metric), None)

@@ -28,8 +28,8 @@ __all__ = [
 
 GROUP_COLOURS = {"many": "c1", "medium": "c5", "few": "c2"}
 MARKS = {"many": "o", "medium": "s", "few": "^"}
-SIZE = (3.6, 3.3)
-PLACE = (0.20, 0.16, 0.77, 0.78)
+SIZE = (4.6, 3.4)
+PLACE = (0.16, 0.16, 0.82, 0.78)
 MOST_BARS = 100
 STEPS = (
     0,
@@ -183,17 +183,23 @@ def scatter(found: Mapping[str, Any], name: str, label: str) -> str:
         return svg(figure, label)
 
 
-def coverage(rows: Sequence[tuple[str, Mapping[str, Any]]], level: float | None, label: str) -> str:
-    """Share of rows within their limits, with its interval; the dashed line is the level that was promised."""
+def coverage(rows: Sequence[tuple[str, str, Mapping[str, Any]]], level: float | None, label: str) -> str:
+    """Share of rows within their limits, with its interval; the dashed line is the level that was promised.
+
+    Args:
+        rows: Region (or ``"all"``), name and share of each line.
+        level: What was promised, if that is known.
+        label: The figure in words.
+    """
     with style("coverage"):
-        figure = Figure(figsize=(3.6, 0.9 + 0.32 * len(rows)))
+        figure = Figure(figsize=(4.6, 0.9 + 0.32 * len(rows)))
         height = 0.9 + 0.32 * len(rows)
-        ax = figure.add_axes((0.46, 0.55 / height, 0.5, 1 - 0.75 / height))
+        ax = figure.add_axes((0.40, 0.55 / height, 0.56, 1 - 0.75 / height))
         if level is not None:
             ax.axvline(level, color=COLOURS["c0"], linewidth=1, linestyle=DASHES[0])
         lowest = 1.0
-        for y, (name, found) in enumerate(rows):
-            colour = COLOURS[GROUP_COLOURS.get(name.split()[0], "c0")]
+        for y, (group, name, found) in enumerate(rows):
+            colour = COLOURS[GROUP_COLOURS.get(group, "c0")]
             if found["value"] is not None:
                 ax.plot([found["low"], found["high"]], [y, y], color=colour, linewidth=1.8)
                 ax.plot([found["value"]], [y], marker="o", color=colour, markersize=5)

@@ -15,8 +15,8 @@ JUDGES = ("bca", "wilson")
 READING = (
     (
         "Many, medium, few.",
-        "The target is cut into bins, and a bin is grouped by the training rows that it holds; a row belongs to the region of its "
-        "true value.",
+        "The target is cut into bins, and a bin is grouped by the training rows that it holds; a row belongs to the region "
+        "of its true value.",
     ),
     (
         "The balanced error",

@@ -12,6 +12,7 @@ from metabalance.study.report.words import count_of, digits_for, fixed, number, 
 
 MOST_TARGETS = 6
 GROUPS = ("many", "medium", "few")
+BY = (("true", "target"), ("predicted", "prediction"))
 LEGEND = [
     {"colour": colour, "label": name, "mark": mark}
     for (name, colour), mark in zip(drawn.GROUP_COLOURS.items(), "●■▲")
@@ -79,11 +80,11 @@ def model_sections(values: Mapping[str, Any], level: float | None) -> dict[str, 
     for one in values["targets"][:MOST_TARGETS]:
         name, found = short(str(one["name"]), 40), [(0, "the model", one)]
         within = one.get("coverage")
-        rows = [(f"{g}, {by}", within[key][g]) for by, key in (("true", "target"), ("predicted", "prediction"))
-                for g in GROUPS] if within else []  # fmt: skip
-        rows = [("all rows", within["target"]["all"]), *rows] if within else []
-        rows = [(label.replace(",", ""), row) for label, row in rows if row["rows"]]
-        told = "; ".join(f"{label} {percent(number(row['value']))}" for label, row in rows)
+        rows = []
+        if within:
+            shares = [(g, f"{g}, {by} value", within[key][g]) for by, key in BY for g in GROUPS]
+            rows = [row for row in (("all", "all rows", within["target"]["all"]), *shares) if row[2]["rows"]]
+        told = "; ".join(f"{label} {percent(number(row['value']))}" for _, label, row in rows)
         sections.append(
             {
                 "name": one["name"],
@@ -97,7 +98,7 @@ def model_sections(values: Mapping[str, Any], level: float | None) -> dict[str, 
             }
         )  # fmt: skip
     hidden = max(len(values["targets"]) - MOST_TARGETS, 0)
-    return {"targets": sections, "legend": LEGEND, "hidden": hidden}
+    return {"targets": sections, "legend": LEGEND, "hidden": hidden, "level": level}
 
 
 def coverage_table(found: Sequence[tuple[str, Mapping[str, Any] | None]]) -> dict[str, Any] | None:

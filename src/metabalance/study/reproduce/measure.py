@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from metabalance.estimator import MetaBalanceClassifier
 from metabalance.judge import METRICS, recall_per_class
 from metabalance.networks import ConvNet
-from metabalance.study.reproduce.base import Fit
+from metabalance.study.reproduce.base import Fit, Setup, Training
 from metabalance.study.reproduce.images import Split, count_groups, make_split
 
 __all__ = ["figures", "run_fit"]
@@ -31,9 +31,11 @@ def run_fit(fit: Fit, data: Path | None) -> dict[str, Any]:
         ``raw`` and ``thresholding``, dictionaries of figures on the test images; ``validation``, the balanced
         accuracy there; ``counts`` ``(C,)``; ``seconds`` of training, and the ``device`` that they were taken on.
     """
-    split = make_split(fit.setup.data, fit.seed, data)
+    setup = fit.setup
+    assert isinstance(setup, Setup)
+    split = make_split(setup.data, fit.seed, data)
     started = time.monotonic()
-    model = _trained(fit, split)
+    model = _trained(fit, setup.training, split)
     seconds = time.monotonic() - started
     X, y = split.test
     scores = _scores(model, X)
@@ -47,8 +49,8 @@ def run_fit(fit: Fit, data: Path | None) -> dict[str, Any]:
         "device": _device(model),
         "notes": list(model.notes_),
     }
-    if fit.setup.attack:
-        record["raw"] |= _robust(model, X, y, split.counts, fit.setup.attack)
+    if setup.attack:
+        record["raw"] |= _robust(model, X, y, split.counts, setup.attack)
     return record
 
 
@@ -92,8 +94,7 @@ def thresholded(
     return found | {name: raw[name] for name in ("roc_auc", "average_precision")}
 
 
-def _trained(fit: Fit, split: Split) -> MetaBalanceClassifier:
-    t = fit.setup.training
+def _trained(fit: Fit, t: Training, split: Split) -> MetaBalanceClassifier:
     model = MetaBalanceClassifier(
         fit.recipe,
         recipe_options=dict(fit.options),

@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from metabalance.judge.regions import Regions, make_regions
@@ -75,11 +74,9 @@ def value_record(split: ValueSplit, regions: Regions, validation: Array, test: A
         ``raw``: errors and correlations on the test rows, over all and by region; ``validation``: minus the balanced
         absolute error there, so that more is better; ``counts``: training and test rows of each region.
     """
-    columns = [np.asarray(a, dtype=np.float64).reshape(-1, 1) for a in (test, split.test[1])]
-    chosen = [np.asarray(a, dtype=np.float64).reshape(-1, 1) for a in (validation, split.validation[1])]
     return {
-        "raw": value_metrics(*columns, [regions]),
-        "validation": -value_metrics(*chosen, [regions], ("bmae",))["bmae"],
+        "raw": value_metrics(test, split.test[1], regions),
+        "validation": -value_metrics(validation, split.validation[1], regions, ("bmae",))["bmae"],
         "counts": {
             part: [int((regions.of(y) == group).sum()) for group in GROUPS]
             for part, y in (("train", split.train[1]), ("test", split.test[1]))

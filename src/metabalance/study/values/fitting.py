@@ -133,7 +133,9 @@ def fit_value_candidate(
                 watch(row["epoch"], sign * row["monitor"])
 
         held = validation if enough else None
-        model, said = _train(candidate.name, options, train, held, seed, settings, watch and callback, checkpoint)
+        model, said = _train(
+            candidate.name, options, train, held, seed, settings, watch and callback, checkpoint
+        )
         prediction = outputs_of(model, validation[0])[0]
         value = value_metrics(prediction, validation[1], regions, [metric.name])[metric.name]
         # An undefined value never beats a defined one, even if it came first.

@@ -13,6 +13,7 @@ from metabalance.judge import get_value_metric, holm, value_differences, value_e
 from metabalance.judge.regions import GROUPS
 from metabalance.study.given import as_data_errors
 from metabalance.study.judging_tables import _grid
+from metabalance.study.report.words import digits_for, spell
 from metabalance.study.scored import read_numbers
 from metabalance.study.terminal import Console
 from metabalance.study.values.evidence import estimate_rows
@@ -22,7 +23,8 @@ from metabalance.study.values.scored import ScoredValues
 __all__ = ["judge_values", "show_values"]
 
 DEFAULT = ("bmae", "mae", "rmse", "gm", "r2", "pearson", "spearman")
-OF_GROUPS = ("mae@few", "mae@many", "bmae")
+OF_GROUPS = ("mae", "mae@few", "bmae")
+AGAINST = ("bmae", "mae", "mae@many", "mae@medium", "mae@few", "rmse", "r2")
 SHOWN_GROUPS = 20
 FEW = 50
 
@@ -90,7 +92,8 @@ def judge_values(
     if scored.groups is not None:
         result["per_group"] = _groups(scored, metrics or OF_GROUPS, result["notes"], settings)
     if against:
-        result["against"] = _against(scored, against, wanted, settings)
+        shown = () if metrics else AGAINST
+        result["against"] = _against(scored, against, wanted, shown, settings)
     return result
 
 
@@ -116,9 +119,11 @@ def show_values(console: Console, result: Mapping[str, Any]) -> None:
             escape(f"\nWithin the limits of {one['target']}: {told}"), highlight=False, soft_wrap=True
         )
     if result["per_group"]:
-        grid = _grid("group", "rows", *(row["title"] for row in result["per_group"][0]["metrics"]))
+        grid = _grid("group", "rows", *(row["name"] for row in result["per_group"][0]["metrics"]))
         for row in result["per_group"]:
-            grid.add_row(escape(row["group"]), f"{row['rows']:,}", *(_with_ends(m) for m in row["metrics"]))
+            grid.add_row(
+                escape(row["group"]), f"{row['rows']:,}", *(escape(_with_ends(m)) for m in row["metrics"])
+            )
         console.print("\nEach group:", highlight=False)
         console.print(grid, highlight=False)
     for other in result["against"]:
@@ -141,8 +146,9 @@ def _show(console: Console, by_name: Mapping[str, Any], end: str) -> None:
     grid, doubts = _grid("metric", "all rows", *GROUPS), {}
     for base in bases:
         rows = [by_name.get(f"{base}{g}{end}") for g in ("", *(f"@{g}" for g in GROUPS))]
-        title = get_value_metric(base).title
-        grid.add_row(escape(title), *("" if row is None else _with_ends(row) for row in rows))
+        # Side by side, five columns of values with their ends are wider than a terminal.
+        shown = ["" if row is None else _with_ends(row).replace(" ", "\n", 1) for row in rows]
+        grid.add_row(base, *map(escape, shown))
         for row, where in zip(rows, ("all rows", *GROUPS)):
             if row is not None and row["reason"]:
                 doubts[f"{where}: {row['reason']}"] = None
@@ -167,14 +173,15 @@ def _groups(
             scored.prediction[rows], scored.target[rows], scored.regions, metrics,
             weight=None if scored.weight is None else scored.weight[rows], **settings,
         )  # fmt: skip
-        own = {key: interval for key, interval in own.items() if "[" not in key}
+        own = {key: interval for key, interval in own.items() if key in metrics}
         found.append({"group": str(label), "rows": int(rows.sum()), "metrics": estimate_rows(own)})
     return found
 
 
 def _against(
-    scored: ScoredValues, columns: Sequence[str], metrics: Sequence[str], settings: dict[str, Any]
-) -> list[dict[str, Any]]:
+    scored: ScoredValues, columns: Sequence[str], metrics: Sequence[str], shown: Sequence[str],
+    settings: dict[str, Any],
+) -> list[dict[str, Any]]:  # fmt: skip
     """Other predictions less those judged, on the same rows; p-values are Holm's over all columns, metric by metric."""
     if len(scored.names) != 1:
         raise DataError(
@@ -188,7 +195,8 @@ def _against(
             other, scored.prediction, scored.target, scored.regions, metrics, weight=scored.weight, **settings
         )
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in found}
-    for key in next(iter(found.values())) if found else ():
+    every = next(iter(found.values())) if found else {}
+    for key in [key for key in every if key in shown] if shown else every:
         metric = get_value_metric(key)
         adjusted = holm([gap[key].p_value for gap in found.values()])
         for (name, gap), p in zip(found.items(), adjusted, strict=True):
@@ -227,19 +235,10 @@ def _notes(regions: Sequence[Mapping[str, Any]]) -> list[str]:
     return notes
 
 
-def _with_ends(row: Mapping[str, Any], signed: bool = False) -> str:
-    if math.isnan(row["value"]):
-        return "-"
-    if math.isnan(row["low"]):
-        return _number(row["value"], signed)
-    return (
-        f"{_number(row['value'], signed)} \\[{_number(row['low'], signed)}, {_number(row['high'], signed)}]"
-    )
+def _with_ends(row: Mapping[str, Any], signed: bool = False, digits: int | None = None) -> str:
+    places = digits_for([row]) if digits is None else digits
+    return "-" if math.isnan(row["value"]) else spell(row, places, signed)
 
 
 def _share(row: Mapping[str, Any]) -> str:
     return f"{row['value']:.1%} [{row['low']:.1%}, {row['high']:.1%}]"
-
-
-def _number(value: float, signed: bool = False) -> str:
-    return f"{value:{'+' if signed else ''}.4g}"

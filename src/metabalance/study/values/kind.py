@@ -1,6 +1,6 @@
 """A continuous target, as a comparison asks it; see :mod:`metabalance.study.kinds`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,9 +8,11 @@ import numpy as np
 from metabalance.data.errors import DataError
 from metabalance.data.values import strata
 from metabalance.judge.values import get_value_metric
+from metabalance.study.candidates import DEFAULT_VALUE_RECIPES
 from metabalance.study.kinds import Measure
 from metabalance.study.values.figures import figures
 from metabalance.study.values.summary import (
+    PRIMARY,
     SHOWN,
     metric_limits,
     regions_of,
@@ -30,6 +32,28 @@ class ValueKind:
 
     name = "values"
     baseline = "plain baseline"
+    recipes = DEFAULT_VALUE_RECIPES
+    metric = PRIMARY
+
+    def known_metric(self, name: str) -> str:
+        try:
+            return get_value_metric(name).name
+        except ValueError as error:
+            raise DataError(
+                f"{error}; the target is a quantity (for classes give --task classification)"
+            ) from error
+
+    def refuse(self, options: Mapping[str, Any]) -> None:
+        for option, given in options.items():
+            if given:
+                raise DataError(
+                    f"--{option} is for classes, and the target is a quantity; leave it out, or give --task classification"
+                )
+
+    def rehearse(self, candidate: Any, table: Any, network: dict[str, Any]) -> None:
+        from metabalance.study.values.fitting import rehearse_values
+
+        rehearse_values(candidate, len(table.names), network)
 
     def check(self, table: Any, folds: int, timed: bool) -> None:
         rows = len(table.target)
@@ -85,7 +109,9 @@ class ValueKind:
         told = []
         for one in result["data"]["density"]:
             few = sum(n for n, group in zip(one["counts"], one["groups"]) if group == "few")
-            told.append(f"{few:g} rows are few-shot in {one['name']}, about {few / folds:.0f} in each test part")
+            told.append(
+                f"{few:g} rows are few-shot in {one['name']}, about {few / folds:.0f} in each test part"
+            )
         return f"{fits} paired fits per recipe; {'; '.join(told)}."
 
 

@@ -1,6 +1,6 @@
 """A file of predicted values, from any model: what was predicted, what was true, and what was rare in training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from metabalance.study.given import as_data_errors, names_of
 from metabalance.study.scored import STEM, read_numbers
 from metabalance.study.values.summary import regions_of
 
-__all__ = ["ScoredValues", "are_values", "scored_values"]
+__all__ = ["ScoredValues", "are_values", "refuse_for_values", "scored_values"]
 
 STEMS = ("prediction", "low", "high")  # what `metabalance predict` adds
 
@@ -82,6 +82,17 @@ def are_values(frame: pd.DataFrame, target: str, task: str | None) -> bool:
     values = series.to_numpy(float, na_value=np.nan)
     values = values[np.isfinite(values)]
     return bool(len(np.unique(values)) > QUANTITY_LEVELS and (values != np.floor(values)).any())
+
+
+def refuse_for_values(named: Mapping[str, Any]) -> None:
+    """Refuses options that mean nothing for a quantity.
+
+    Raises:
+        DataError: One was given.
+    """
+    for option, given in named.items():
+        if given:
+            raise DataError(f"{option} is for classes, but predicted values were given; leave it out")
 
 
 def scored_values(

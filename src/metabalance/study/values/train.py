@@ -22,6 +22,15 @@ from metabalance.study.values.summary import PRIMARY
 __all__ = ["ValueTraining", "train_values", "value_protocol"]
 
 VALIDATION_FRACTION = 0.2
+HELD_OUT = (
+    "bmae",
+    "mae",
+    "rmse",
+    "r2",
+    "mae@many",
+    "mae@medium",
+    "mae@few",
+)  # what is told of rows kept aside
 
 
 @dataclass(frozen=True)

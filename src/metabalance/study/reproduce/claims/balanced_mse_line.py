@@ -11,7 +11,7 @@ from metabalance.loss import BMCLoss, BNILoss, GAILoss, binned_prior, gaussian_p
 from metabalance.study.reproduce.base import Contrast, Experiment, Published
 
 CENTRE, SPREAD, NOISE = 5.0, 0.5, 1.0
-ROWS = 2048
+ROWS = 1024
 MSE, GAI, GAI_FITTED, BMC, BNI = "squared error", "GAI, true prior", "GAI, fitted prior", "BMC", "BNI"
 SHRINKS, RECOVERS = "i. the squared error learns slope 0.2", "ii. Balanced MSE recovers slope 1"
 
@@ -39,10 +39,10 @@ def fit_line(x: Tensor, y: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> 
     def closure() -> Tensor:
         optimizer.zero_grad()
         value = loss(line[0] * centred + line[1], y)
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         return value
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)
     a, b = line.tolist()
     return a, b - a * float(x.mean())
 
@@ -104,5 +104,5 @@ EXPERIMENT = Experiment(
         ),
     ),
     shown=("slope", "mse"),
-    seeds=10,
+    seeds=40,
 )

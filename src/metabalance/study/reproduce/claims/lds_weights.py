@@ -104,5 +104,7 @@ EXPERIMENT = Experiment(
     notes=(
         "Whether steadier weights make better predictions is the claim `lds-fds`; no image is trained on here.",
         "Bins that only one half holds are left out of the ratio.",
+        "Part ii is our reading, not the paper's words. Beyond the ends of the target the kernel finds nothing (zeros, as in the "
+        "authors' code), so that the outermost values can weigh more than by their count.",
     ),
 )

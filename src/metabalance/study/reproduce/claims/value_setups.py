@@ -22,7 +22,7 @@ SHOWN = ("mae", "bmae", "mae@many", "mae@medium", "mae@few")
 
 PLAIN = Arm("erm")
 LDS, FDS, LDS_FDS = Arm("lds"), Arm("fds"), Arm("lds_fds")
-BALANCED_MSE, RANKSIM, CONR = Arm("balanced_mse"), Arm("ranksim"), Arm("conr")
+BALANCED_MSE, RANKSIM, CONR = Arm("balanced_mse", {"variant": "bmc"}), Arm("ranksim"), Arm("conr")
 
 NOTES = (
     "The papers train a ResNet-50 on photographs of faces; here small networks learn from tables. --full makes networks "
