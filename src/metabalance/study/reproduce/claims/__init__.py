@@ -20,6 +20,7 @@ from metabalance.study.reproduce.claims import (
     m2m,
     meta_weight_net,
     metabalance,
+    modnet,
     noisy_metrics,
     ot,
     remix,
@@ -63,5 +64,5 @@ _MODULES = (
 
 CLAIMS: dict[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _MODULES}
 EXPERIMENTS: dict[str, Experiment] = {
-    module.EXPERIMENT.name: module.EXPERIMENT for module in (auroc_auprc, noisy_metrics)
+    module.EXPERIMENT.name: module.EXPERIMENT for module in (auroc_auprc, noisy_metrics, modnet)
 }
