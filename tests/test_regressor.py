@@ -35,7 +35,6 @@ def test_it_learns():
     model = quick(epochs=40).fit(X, Y)
     assert model.score(X, Y) > 0.9
     assert model.history_.best_epoch is not None
-    assert len(model.bin_edges_) == 1
     (regions,) = model.regions_
     assert len(regions.edges) == 51
     assert regions.counts.sum() == 300 - 45  # of the rows that are trained on

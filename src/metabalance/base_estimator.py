@@ -25,8 +25,6 @@ from metabalance.recipes.needs import recipe_needs
 from metabalance.run import joined_fabric
 from metabalance.strategies import asked_for, check
 
-__all__ = ["MERGED_BATCHES", "NetworkEstimator", "rows_at_once"]
-
 # Tables up to this many batches are searched for equal rows: they may turn out to be a single batch.
 MERGED_BATCHES = 16
 
