@@ -60,10 +60,8 @@ class ValueScores:
     def __init__(self, trained: Any, level: float | None, by: str | None, prefix: str) -> None:
         self.trained = trained
         promise = trained.promise(level, by)
-        self.by: str | None = None
-        self.level: float | None = None
-        if promise is not None:
-            self.by, self.level = promise
+        self.by: str | None = None if promise is None else promise[0]
+        self.level: float | None = None if promise is None else promise[1]
         kinds = ["prediction"] if promise is None else ["prediction", "low", "high"]
         several = len(trained.names) > 1
         self.names = [
