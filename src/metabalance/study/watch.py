@@ -22,7 +22,10 @@ __all__ = ["FINE", "FOUND", "monitor_command"]
 FINE, FOUND = 0, 1
 KINDS = ("drift", "prior", "performance")
 SHOWN = 10
-NO_REFERENCE = "{} was written by a release that kept no reference rows; name a table of old rows with --reference, or fit the model again"
+NO_REFERENCE = (
+    "{} was written by a release that kept no reference rows; name a table of old rows with --reference, or "
+    "fit the model again"
+)
 
 
 def monitor_command(
