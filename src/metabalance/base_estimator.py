@@ -300,7 +300,7 @@ class NetworkEstimator(BaseEstimator):
             return None
         from lightning_fabric import Fabric
 
-        return Fabric(accelerator=self.device.split(":")[0], devices=1, precision=self.precision)  # type: ignore[arg-type]
+        return Fabric(accelerator=self.device.split(":")[0], devices=1, precision=self.precision)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -78,7 +78,10 @@ def monitor(
     ] = None,
     level: Annotated[float, typer.Option(help="Level of intervals and tests.", min=0.5, max=0.9999)] = 0.95,
     tolerance: Annotated[
-        float, typer.Option(help="A loss of a metric that does not matter; of an error, that share of it.", min=0, max=1)
+        float,
+        typer.Option(
+            help="A loss of a metric that does not matter; of an error, that share of it.", min=0, max=1
+        ),
     ] = 0.02,
     fail_on: Annotated[
         str | None,

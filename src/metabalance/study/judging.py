@@ -86,7 +86,7 @@ def judge_command(
         for name in named:
             get_metric(name, cost=((0, 1), (1, 0)) if cost else None)
     columns = {"score": score, "positive": positive, "decision": decision, "weight": weight}
-    if stream:
+    if frame is None:
         from metabalance.study.judging_stream import judge_stream
 
         if groups or cost or against or priors:
@@ -96,6 +96,7 @@ def judge_command(
         with as_data_errors():
             result = judge_stream(data, target=target, metrics=named, level=level, **columns)
     else:
+        assert frame is not None
         scored = scored_table(frame, target=target, groups=groups, name=Path(data).name, **columns)
         matrix = cost_matrix(cost, scored)  # type: ignore[arg-type]  # it asks for the classes and the positive one
         settings: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}

@@ -140,7 +140,9 @@ def region_table(estimates: Sequence[Mapping[str, Any]], only: str | None = None
         for name in by_name
         if name.endswith(end) and (end or "[" not in name)
     )
-    rows, reasons, methods = [], {}, {}
+    rows: list[dict[str, Any]] = []
+    reasons: dict[str, list[str]] = {}
+    methods: dict[str, None] = {}
     for base in bases:
         found = [by_name.get(f"{base}{group}{end}") for group in ("", *(f"@{g}" for g in GROUPS))]
         first = next(e for e in found if e)

@@ -143,7 +143,8 @@ def _show(console: Console, by_name: Mapping[str, Any], end: str) -> None:
     )
     if not bases:
         return
-    grid, doubts = _grid("metric", "all rows", *GROUPS), {}
+    grid = _grid("metric", "all rows", *GROUPS)
+    doubts: dict[str, None] = {}
     for base in bases:
         rows = [by_name.get(f"{base}{g}{end}") for g in ("", *(f"@{g}" for g in GROUPS))]
         # Side by side, five columns of values with their ends are wider than a terminal.
