@@ -20,7 +20,7 @@ from metabalance.study.values.promise import compare_errors, compared_coverage, 
 from metabalance.study.values.reference import ValueReference, make_value_reference, rarest_region
 from metabalance.study.values.ship import TrainedRegressor
 from metabalance.study.values.train import train_values
-from metabalance.study.values.watch import known_values
+from metabalance.study.values.watch import known_values, watch_values
 
 UNIT = 1e-9
 
@@ -312,3 +312,14 @@ def test_the_command(folder, tmp_path):
     words = run(fine, "--target", "city")
     assert words.exit_code == 2
     assert "leave the cell empty" in words.stderr
+
+
+def test_models_of_images_are_watched_in_python(make, tmp_path):
+    made, pixels = make(images=True, targets=1)
+    with pytest.raises(DataError, match="in Python"):
+        watch_values(made, tmp_path, tmp_path, None, None, {}, 0.95, 0.02)
+    target = np.linspace(0, 1, len(pixels))[:, None]
+    made.reference = make_value_reference(made, pixels, target, "reference")
+    found = monitor_values(made, pixels, target, n_boot=50)
+    assert {c["name"] for c in found.columns} == {"brightness", "contrast"}
+    assert said(found) == []
