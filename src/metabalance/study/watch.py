@@ -23,8 +23,8 @@ FINE, FOUND = 0, 1
 KINDS = ("drift", "prior", "performance")
 SHOWN = 10
 NO_REFERENCE = (
-    "{} was written by a release that kept no reference rows; name a table of old rows with --reference, or "
-    "fit the model again"
+    "{} was written by a release that kept no reference rows; name a table of old rows with --reference, or fit the model "
+    "again"
 )
 
 

@@ -39,7 +39,6 @@ TITLES = {
     "gap_change": "change of the gap",
     "frequent_change": "change of ROC AUC, frequent group",
     "rare_change": "change of ROC AUC, rare group",
-    "mae": "mean absolute error",
     "rocauc": "ROC AUC",
     "sigma_skill": "skill of the spread",
     "knn_skill": "skill of the distance",

@@ -18,13 +18,9 @@ from metabalance.data.limits import parse_json
 from metabalance.plain import plain
 from metabalance.study.reproduce.base import AnySetup, Claim, Experiment, Fit, fits_of
 from metabalance.study.reproduce.measure import run_fit
-<<<<<<< HEAD
 from metabalance.study.reproduce.places import at_hand, is_here, refuse
 from metabalance.study.reproduce.values import ValueSetup
-from metabalance.study.reproduce.verdict import choose, interval, judge, overall
-=======
 from metabalance.study.reproduce.verdict import choose, interval, judge, overall, overlap_of
->>>>>>> modnet
 from metabalance.study.store import RunStore, locked, write_atomically
 from metabalance.study.workers import Outcome, Task, run_tasks, sentence
 

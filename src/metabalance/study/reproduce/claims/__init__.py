@@ -69,15 +69,10 @@ _MODULES = (
 )
 
 CLAIMS: dict[str, Claim] = {module.CLAIM.name: module.CLAIM for module in _MODULES}
-<<<<<<< HEAD
 VALUE_CLAIMS: dict[str, Claim] = {
     module.CLAIM.name: module.CLAIM for module in (lds_fds, balanced_mse, ranksim, conr)
 }
 EXPERIMENTS: dict[str, Experiment] = {
     module.EXPERIMENT.name: module.EXPERIMENT
-    for module in (auroc_auprc, noisy_metrics, balanced_mse_line, lds_weights)
-=======
-EXPERIMENTS: dict[str, Experiment] = {
-    module.EXPERIMENT.name: module.EXPERIMENT for module in (auroc_auprc, noisy_metrics, modnet)
->>>>>>> modnet
+    for module in (auroc_auprc, noisy_metrics, balanced_mse_line, lds_weights, modnet)
 }

@@ -71,7 +71,7 @@ def _rare(
     rule = (
         f"fewer than {regions.few:g} rows in their bin (of {len(regions.counts)})"
         if regions.rule == "density"
-        else f"a bin in the lower third by rows, since thresholds of 100 and 20 rows leave a region empty"
+        else "a bin in the lower third by rows, since thresholds of 100 and 20 rows leave a region empty"
     )
     few = shares["few"]
     if not few["rows"]:
