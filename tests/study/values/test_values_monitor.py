@@ -20,7 +20,7 @@ from metabalance.study.values.promise import compare_errors, compared_coverage, 
 from metabalance.study.values.reference import ValueReference, make_value_reference, rarest_region
 from metabalance.study.values.ship import TrainedRegressor
 from metabalance.study.values.train import train_values
-from metabalance.study.values.watch import known_values
+from metabalance.study.values.watch import known_values, watch_values
 
 UNIT = 1e-9
 
@@ -80,7 +80,7 @@ def test_the_rarest_region_of_several_targets():
     found = rarest_region(y, regions)
     naive = [max(GROUPS.index(r.of([v])[0]) for r, v in zip(regions, row)) for row in y]
     assert found.tolist() == naive
-    assert set(found) == {1, 2}
+    assert np.bincount(found).tolist() == [95, 100, 10]
 
 
 def test_a_difference_of_shares_is_newcombes():
@@ -168,11 +168,11 @@ def test_errors_are_those_of_the_metrics(single):
 def test_more_rare_rows_are_no_fault_of_the_model(single):
     pool = houses(20_000, seed=2)
     region = rarest_region(pool[["price"]].to_numpy(), single.regions)
-    fresh = pd.concat([pool[region == 2].head(200), pool[region == 0].head(1500)])
+    fresh = pd.concat([pool[region == 2].head(400), pool[region == 0].head(1500)])
     found = watch(single, fresh)
     wanted = value_metrics(single.predict(fresh), fresh[["price"]].to_numpy(), single.regions, ["mae"])["mae"]
     plain = np.abs(single.reference.prediction - single.reference.target)
-    assert wanted > 1.2 * np.average(plain[:, 0], weights=single.reference.stands_for())
+    assert wanted > 1.15 * np.average(plain[:, 0], weights=single.reference.stands_for())
     assert verdicts(found)["mae"] != WORSE
     assert verdicts(found)["mae@few"] != WORSE
     assert any("of the targets" in text for text in said(found, "prior"))
@@ -232,9 +232,9 @@ def test_a_column_that_moves_moves_the_predictions(single):
 
 
 def test_with_many_rows_a_small_change_is_no_alarm(single):
-    fresh = houses(60_000, seed=6)
+    fresh, old = houses(20_000, seed=6), houses(20_000, seed=7).drop(columns=["price", "rent"])
     fresh["age"] += 1.0
-    found = watch(single, fresh, target=False)
+    found = watch(single, fresh, target=False, reference=make_value_reference(single, old, None, "reference"))
     assert next(c for c in found.columns if c["name"] == "age")["p_holm"] < 0.01
     assert said(found) == []
 
@@ -312,3 +312,14 @@ def test_the_command(folder, tmp_path):
     words = run(fine, "--target", "city")
     assert words.exit_code == 2
     assert "leave the cell empty" in words.stderr
+
+
+def test_models_of_images_are_watched_in_python(make, tmp_path):
+    made, pixels = make(images=True, targets=1)
+    with pytest.raises(DataError, match="in Python"):
+        watch_values(made, tmp_path, tmp_path, None, None, {}, 0.95, 0.02)
+    target = np.linspace(0, 1, len(pixels))[:, None]
+    made.reference = make_value_reference(made, pixels, target, "reference")
+    found = monitor_values(made, pixels, target, n_boot=50)
+    assert {c["name"] for c in found.columns} == {"brightness", "contrast"}
+    assert said(found) == []
