@@ -22,11 +22,11 @@ FILES = {"steels": "steels_yield", "expt gap": "expt_gap", "glass": "glass"}
 FULL = ", full"
 STAND_IN = "diabetes"
 MODNET, FOREST, DUMMY = "MODNet", "random forest", "dummy"
-ROWS = 1200  # of the training part, where there are more, at the small size
+ROWS = 1000  # of the training part, where there are more, at the small size
 FOLDS = 5
 # Members, chosen features, epochs; the small size and the full one.
-SIZES = {False: (16, 96, 120), True: (100, 128, 300)}
-TREES = 200
+SIZES = {False: (10, 64, 80), True: (100, 128, 300)}
+TREES = 100
 
 
 def measure(condition: str, seed: int, folder: Path | None) -> dict[str, dict[str, float]]:
