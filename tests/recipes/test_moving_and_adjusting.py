@@ -236,7 +236,7 @@ def test_the_networks_own_scores_are_adjusted_and_its_probabilities_stay(tau):
     model = train("posthoc_logit_adjustment", options={"tau": tau}, monitor="log_loss")
     prior = plain.source_prior_
     assert model.history_.epochs == plain.history_.epochs  # selected by the same figures, at its own prior
-    raw = PosthocLogitAdjustment(plain.training_prior_, tau)(plain._logits(X))
+    raw = PosthocLogitAdjustment(plain.training_prior_, tau)(plain._outputs(X))
     np.testing.assert_allclose(model._logits(X), raw, rtol=1e-4, atol=1e-4)
     left = plain.training_prior_ ** (1 - tau)
     np.testing.assert_allclose(model.training_prior_, left / left.sum(), rtol=1e-6)

@@ -390,7 +390,7 @@ def test_errors_are_averaged_over_targets():
 
 def test_the_judging_stream_of_metabalance_draws_bins_alike():
     one = task(num_bins=5)
-    plan = VALUE_RECIPES["metabalance"](one)
+    plan = VALUE_RECIPES["metabalance"](one, power=1.0)
     target = torch.cat([batch[1] for epoch in range(20) for batch in plan.loader])
     edges = one.edges[0]
     bins = torch.searchsorted(edges, target[:, 0].double(), right=True).clamp(1, 5) - 1

@@ -14,7 +14,7 @@ METHODS: tuple[Method, ...] = (
         "metabalance.recipes.regression:metabalance", kinds=("classes", "values"),
         notes=(
             "Published presets: credit_card, loan_default, cifar and faces.",
-            "For a continuous target it is our extension: the look-ahead is judged on rows drawn evenly over the bins.",
+            "For a continuous target it is our extension: the look-ahead is judged on rows drawn more evenly over the bins.",
             "Not the method of the same name for multi-task recommendation.",
         ),
     ),

@@ -32,7 +32,7 @@ class Plan:
     Args:
         loader: Batches of the main stream.
         objective: ``(model, batch) -> loss ()``. Parameters of its own (a projection, say) are trained too.
-        training_prior: The class prior ``(C,)`` the raw scores are calibrated to; None for values.
+        training_prior: The class prior ``(C,)`` the raw scores are calibrated to; empty for values.
         step: ``(model, batch, objective, optimizer) -> loss ()``.
         parts: What the engine's ``update`` event reaches.
         optimizer: A published optimiser in place of the estimator's, ``(parameters) -> Optimizer``.
@@ -54,7 +54,7 @@ class Plan:
 
     loader: Any
     objective: Callable
-    training_prior: Tensor | None = None
+    training_prior: Tensor = field(default_factory=lambda: torch.empty(0))
     step: Callable = plain_step
     parts: Sequence[Any] = ()
     optimizer: Callable[[Iterable[Tensor]], torch.optim.Optimizer] | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from numbers import Real
 from typing import Any
 
 import torch
@@ -183,13 +184,14 @@ def widths_of(bin_width: float | Sequence[float] | None, targets: int) -> list[f
     Raises:
         ValueError: Another number of widths.
     """
-    if bin_width is None or not hasattr(bin_width, "__len__"):
-        return [bin_width] * targets  # type: ignore[list-item]
-    if len(bin_width) != targets:
+    if bin_width is None or isinstance(bin_width, Real):
+        return [None if bin_width is None else float(bin_width)] * targets
+    widths = [float(width) for width in bin_width]  # type: ignore[union-attr]
+    if len(widths) != targets:
         raise ValueError(
-            f"bin_width must be one number or one for each target, but {len(bin_width)} were given for {targets}"
+            f"bin_width must be one number or one for each target, but {len(widths)} were given for {targets}"
         )
-    return [float(width) for width in bin_width]
+    return list(widths)
 
 
 def _standard_edges(

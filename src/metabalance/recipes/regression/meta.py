@@ -1,4 +1,4 @@
-"""MetaBalance for values: the look-ahead on the rows as they come is judged on rows drawn evenly over the target's bins."""
+"""MetaBalance for values: the look-ahead on the rows as they come is judged on rows drawn more evenly over the target's bins."""
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ def metabalance(
     order: int = 1,
     accumulate: int = 1,
     leak: float = 0.0,
-    power: float = 1.0,
+    power: float = 0.5,
     loss: str = "mse",
 ) -> Plan:
     """MetaBalance (Bansal et al. 2021), extended by us to values: the paper is about classes only.
@@ -29,8 +29,8 @@ def metabalance(
         order: 1, the published behaviour, or 2, the exact hypergradient.
         accumulate: Look-aheads averaged per update, the paper's M.
         leak: Coefficient of the inner loss at the base weights.
-        power: The judging stream draws a bin of n rows in proportion to n^(1 - power): 1 draws all bins alike, 0 is the
-            natural stream.
+        power: The judging stream draws a bin of n rows in proportion to n^(1 - power): 1 draws all bins alike, which lets
+            a bin of one row count as much as one of a thousand, 0 is the natural stream.
         loss: ``mse``, ``l1`` or ``huber``, of both streams.
 
     Raises:
