@@ -14,6 +14,7 @@ from torch import nn
 
 from metabalance import MetaBalanceRegressor
 from metabalance.heads import last_linear
+from metabalance.judge import get_value_metric
 from metabalance.regressor import MIN_HELD_OUT
 
 rng = np.random.default_rng(0)
@@ -34,11 +35,9 @@ def test_it_learns():
     model = quick(epochs=40).fit(X, Y)
     assert model.score(X, Y) > 0.9
     assert model.history_.best_epoch is not None
-    assert len(model.bin_edges_) == 1
-    assert len(model.bin_edges_[0]) == 51
-    # Of the rows that are trained on: some of the ends may be held out.
-    assert Y.min() <= model.bin_edges_[0][0] + 1e-9
-    assert model.bin_edges_[0][-1] <= Y.max() + 1e-9
+    (regions,) = model.regions_
+    assert len(regions.edges) == 51
+    assert regions.counts.sum() == 300 - 45  # of the rows that are trained on
 
 
 def test_weights_of_a_regressor_are_copies_to_the_last_bit():
@@ -71,12 +70,29 @@ def test_the_monitor_is_in_the_unit_of_the_target_and_is_the_judges():
     assert model.history_.best_value == max(row["monitor"] for row in model.history_.epochs)
 
 
+@pytest.mark.parametrize("monitor", ["bmae", "gm", "rmse@many", "mae@few", "r2", "spearman@many"])
+def test_every_monitor_is_the_judges_value_of_the_predictions(monitor):
+    held = X[:100] + 0.01, Y[:100]
+    model = quick(monitor=monitor, patience=None, epochs=3).fit(X, Y, validation_data=held)
+    judged = get_value_metric(monitor)(model.predict(held[0]), held[1], regions=model.regions_)
+    np.testing.assert_allclose(model.history_.best_value, judged, rtol=1e-6)
+
+
+def test_monitors_of_several_targets():
+    both = np.column_stack([Y, 1000 * X[:, 0]])
+    for monitor in ("bmae", "mae[2]", "mae@few[1]", "r2"):
+        model = quick(monitor=monitor, patience=None, epochs=3).fit(X, both, validation_data=(X, both))
+        judged = get_value_metric(monitor)(model.predict(X), both, regions=model.regions_)
+        np.testing.assert_allclose(model.history_.best_value, judged, rtol=1e-6)
+
+
 def test_bins_by_width_are_multiples_of_it():
     model = quick(bin_width=0.5).fit(X, Y)
-    np.testing.assert_allclose(np.diff(model.bin_edges_[0]), 0.5)
-    np.testing.assert_allclose(model.bin_edges_[0] / 0.5, np.round(model.bin_edges_[0] / 0.5), atol=1e-9)
+    edges = model.regions_[0].edges
+    np.testing.assert_allclose(np.diff(edges), 0.5)
+    np.testing.assert_allclose(edges / 0.5, np.round(edges / 0.5), atol=1e-9)
     two = quick(bin_width=[0.5, 0.25]).fit(X, np.column_stack([Y, Y]))
-    assert [round(float(np.diff(e)[0]), 9) for e in two.bin_edges_] == [0.5, 0.25]
+    assert [round(float(np.diff(r.edges)[0]), 9) for r in two.regions_] == [0.5, 0.25]
 
 
 def test_several_targets_and_the_order_of_their_columns():
@@ -120,7 +136,7 @@ def test_targets_that_cannot_be_learned_are_refused_in_one_sentence(y, message):
         ({"recipe": "focal"}, "recipe 'focal' is not for values"),
         ({"recipe": "conrr"}, "did you mean conr"),
         ({"recipe_options": {"tau": 1}}, "has no option 'tau'"),
-        ({"monitor": "roc_auc"}, "no metric of a continuous target"),
+        ({"monitor": "roc_auc"}, "'roc_auc' is unknown for a continuous target"),
         ({"bin_width": -1.0}, "width of a bin must be finite and above 0"),
         ({"bin_width": 1e-12}, "take wider ones"),
         ({"bin_width": [1.0, 2.0]}, "one number or one for each target"),

@@ -28,8 +28,9 @@ def index() -> str:
     ]
     return (
         "# Checks\n\n"
-        "Each finding of `metabalance audit` has one of these codes; MB001 to MB014 are made by `compare` and `fit` too. "
-        "Codes keep\ntheir meaning for good. [How to read an audit](../guide/audit.md).\n\n"
+        "Each finding of `metabalance audit` has one of these codes; MB001 to MB014 are made by `compare` and `fit` too, "
+        "and\nthose from MB101 on are of a continuous target. Codes keep their meaning for good. "
+        "[How to read an audit](../guide/audit.md).\n\n"
         "An **error** means that `compare` and `fit` would refuse; a **warning** should be looked at first; an **info** is "
         "good to know.\nThe severity given is the usual one; a finding may be milder.\n\n"
         "| code | severity | finding |\n|---|---|---|\n" + "\n".join(lines) + "\n"

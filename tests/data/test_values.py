@@ -50,6 +50,8 @@ def test_a_bad_target_is_told_in_one_sentence(values, said):
         ([3, 4, 5, 6, 7, 8] * 30, "classes"),
         (list(range(21)) * 5, "either"),
         (list(range(100)), "values"),
+        (list(range(1001)) * 5, "values"),
+        (list(range(1000)) * 5, "either"),
         ((np.arange(100) / 8).tolist(), "values"),
         ([0.5, 1.5] * 30, "classes"),
     ],

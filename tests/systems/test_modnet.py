@@ -16,7 +16,8 @@ from metabalance.systems.materials import (
     confidence_ranked_error,
     knn_distance,
 )
-from metabalance.systems.materials.training import Scaling
+from metabalance.systems.materials.network import check_tree
+from metabalance.systems.materials.training import Scaling, TrainingOptions, train_together
 
 SMALL = {"num_neurons": ((16,), (8,), (4,)), "epochs": 30, "lr": 0.01, "batch_size": 32}
 rng = np.random.default_rng(0)
@@ -53,6 +54,8 @@ def test_a_target_hears_of_its_own_branch_alone():
 def test_a_tree_of_another_shape_is_refused(tree):
     with pytest.raises(ValueError, match=r"tree"):
         MODNet(tree, 3)
+    with pytest.raises(ValueError, match=r"tree"):
+        check_tree(tree)
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
@@ -119,6 +122,28 @@ def test_early_stopping():
     )
     with pytest.raises(ValueError, match="early_stopping must be"):
         MODNetRegressor(early_stopping="never").fit(X, Y)
+
+
+def test_training_in_your_own_hands():
+    nets = [MODNet([[["a"]]], 5, ((4,),)) for _ in range(2)]
+    inputs, targets = torch.randn(2, 20, 5), torch.randn(2, 20, 1)
+
+    def objective(outputs, wanted):
+        return (outputs - wanted).abs().mean((1, 2))
+
+    before = objective(torch.stack([n(x) for n, x in zip(nets, inputs)]), targets)
+    options = TrainingOptions(epochs=40, lr=0.01)
+    assert train_together(nets, inputs, targets, objective, options, [0, 1]) == [40, 40]
+    after = objective(torch.stack([n(x) for n, x in zip(nets, inputs)]), targets)
+    assert (after < before).all()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"epochs": 0}, {"batch_size": 1.5}, {"lr": 0.0}, {"min_delta": -1.0}, {"patience": True}]
+)
+def test_training_options_out_of_range_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        TrainingOptions(**wrong)
 
 
 def test_identical_members_have_no_spread_and_order_changes_nothing():

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from metabalance.data.errors import DataError
-from metabalance.data.target import QUANTITY_LEVELS
+from metabalance.data.target import MAX_CLASSES, QUANTITY_LEVELS
 
 __all__ = ["Values", "encode_values", "strata", "target_kind"]
 
@@ -56,7 +56,8 @@ def target_kind(series: pd.Series) -> str:
     """``"classes"``, ``"values"``, or ``"either"`` where whole numbers may be the one as well as the other.
 
     Words and truth values are classes; so are up to 20 different numbers. More than 20 different fractional numbers are a
-    quantity, and so are whole numbers of which more than half occur once only. Anything between has to be asked.
+    quantity, and so are whole numbers of which there are more than 1,000 or more than one in two rows. Anything between
+    has to be asked.
 
     >>> target_kind(pd.Series([0.5 * i for i in range(30)])), target_kind(pd.Series(["a", "b"]))
     ('values', 'classes')
@@ -70,7 +71,7 @@ def target_kind(series: pd.Series) -> str:
     levels = np.unique(values)
     if len(levels) <= QUANTITY_LEVELS:
         return "classes"
-    if (levels != np.round(levels)).any() or len(levels) > len(values) / 2:
+    if (levels != np.round(levels)).any() or len(levels) > min(len(values) / 2, MAX_CLASSES):
         return "values"
     return "either"
 

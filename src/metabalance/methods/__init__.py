@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
-from metabalance.methods import adjust, baseline, judge, loss, optimize, represent, sample, weigh
+from metabalance.methods import adjust, baseline, judge, loss, optimize, represent, sample, systems, weigh
 from metabalance.methods.base import Method, Paper
 
 __all__ = [
@@ -33,11 +33,12 @@ STAGES = {
     "optimize": "How the parameters move",
     "adjust": "After training",
     "judge": "How well, and how sure",
+    "systems": "Whole systems",
 }
 
 METHODS: tuple[Method, ...] = tuple(
     method
-    for stage in (baseline, sample, weigh, loss, represent, optimize, adjust, judge)
+    for stage in (baseline, sample, weigh, loss, represent, optimize, adjust, judge, systems)
     for method in stage.METHODS
 )
 _BY_NAME = {method.name: method for method in METHODS}

@@ -514,6 +514,35 @@ ROMANO_2019 = Paper(
     "romano2019conformalized", "Conformalized Quantile Regression",
     ("Yaniv Romano", "Evan Patterson", "Emmanuel J. Candès"), 2019, NEURIPS, volume="32", arxiv="1905.03222",
 )
+DE_BREUCK = Paper(
+    "debreuck2021materials",
+    "Materials Property Prediction for Limited Datasets Enabled by Feature Selection and Joint Learning with MODNet",
+    ("Pierre-Paul De Breuck", "Geoffroy Hautier", "Gian-Marco Rignanese"), 2021, "npj Computational Materials",
+    "article", "7", "83", "2004.14766", "10.1038/s41524-021-00552-2",
+)
+DE_BREUCK_ROBUST = Paper(
+    "debreuck2021robust",
+    "Robust Model Benchmarking and Bias-Imbalance in Data-Driven Materials Science: a Case Study on MODNet",
+    ("Pierre-Paul De Breuck", "Matthew L. Evans", "Gian-Marco Rignanese"), 2021,
+    "Journal of Physics: Condensed Matter", "article", "33", "404002", "2102.02263", "10.1088/1361-648X/ac1280",
+)
+DUNN = Paper(
+    "dunn2020benchmarking",
+    "Benchmarking Materials Property Prediction Methods: the Matbench Test Set and Automatminer Reference Algorithm",
+    ("Alexander Dunn", "Qi Wang", "Alex Ganose", "Daniel Dopp", "Anubhav Jain"), 2020, "npj Computational Materials",
+    "article", "6", "138", "2005.00707", "10.1038/s41524-020-00406-3",
+)
+KRASKOV = Paper(
+    "kraskov2004estimating", "Estimating Mutual Information",
+    ("Alexander Kraskov", "Harald Stögbauer", "Peter Grassberger"), 2004, "Physical Review E", "article", "69",
+    "066138", doi="10.1103/PhysRevE.69.066138",
+)
+WARD = Paper(
+    "ward2016general",
+    "A General-Purpose Machine Learning Framework for Predicting Properties of Inorganic Materials",
+    ("Logan Ward", "Ankit Agrawal", "Alok Choudhary", "Christopher Wolverton"), 2016, "npj Computational Materials",
+    "article", "2", "16028", "1606.09551", "10.1038/npjcompumats.2016.28",
+)
 PAPADOPOULOS = Paper(
     "papadopoulos2002inductive", "Inductive Confidence Machines for Regression",
     ("Harris Papadopoulos", "Kostas Proedrou", "Volodya Vovk", "Alex Gammerman"), 2002,

@@ -96,6 +96,7 @@ def judge_command(
         with as_data_errors():
             result = judge_stream(data, target=target, metrics=named, level=level, **columns)
     else:
+        assert frame is not None
         scored = scored_table(frame, target=target, groups=groups, name=Path(data).name, **columns)
         matrix = cost_matrix(cost, scored)  # type: ignore[arg-type]  # it asks for the classes and the positive one
         settings: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}

@@ -12,6 +12,7 @@ from metabalance.data.errors import DataError
 from metabalance.data.limits import parse_json, read_file
 from metabalance.data.tables import read_table, resolve_column
 from metabalance.data.target import QUANTITY_LEVELS
+from metabalance.data.values import target_kind
 from metabalance.judge.regions import Regions
 from metabalance.study.given import as_data_errors, names_of
 from metabalance.study.scored import STEM, read_numbers
@@ -54,7 +55,8 @@ class ScoredValues:
 def are_values(frame: pd.DataFrame, target: str, task: str | None) -> bool:
     """Whether a scored table is of a quantity: what ``--task`` says, else whether its target can be no classes.
 
-    A target of whole numbers may be either; without ``--task`` it is read as classes.
+    A target of whole numbers may be either; without ``--task`` it is read as a quantity where more than 20 different ones
+    stand beside a column of predictions, and as classes otherwise.
 
     Args:
         frame: The table.
@@ -77,6 +79,8 @@ def are_values(frame: pd.DataFrame, target: str, task: str | None) -> bool:
         series = frame[resolve_column(frame.columns, target)]
     except DataError:
         return False  # whoever reads it says so
+    if any(c.split("_")[0] == STEMS[0] for c in columns) and target_kind(series) != "classes":
+        return True
     if not pd.api.types.is_float_dtype(series.dtype):
         return False
     values = series.to_numpy(float, na_value=np.nan)

@@ -15,6 +15,7 @@ from metabalance.study.sources import ValueTable
 from metabalance.study.unfinished import TUNING
 from metabalance.study.values.evidence import values_evidence
 from metabalance.study.values.fitting import ValueSettings, fit_value_candidate, rehearse_values
+from metabalance.study.values.reference import make_value_reference
 from metabalance.study.values.ship import TrainedRegressor, network_of
 from metabalance.study.values.summary import PRIMARY
 
@@ -100,7 +101,8 @@ def train_values(
         "held_out": _shown(model, table, held, promised=True) if holdout else None,
     }
     judged = (held, "held-out") if holdout else (validation, "validation")
-    model.reference = _reference(model, table, *judged)
+    rows, part = judged
+    model.reference = make_value_reference(model, table.take(rows), table.target[rows], part)
     return ValueTraining(model, held)
 
 
@@ -142,7 +144,3 @@ def _shown(model: TrainedRegressor, table: ValueTable, rows: np.ndarray, *, prom
         prediction, table.target[rows], model.regions, model.names, ends if promised else None,
         level=promise[1] if promise and promised else None,
     )  # fmt: skip
-
-
-def _reference(model: TrainedRegressor, table: ValueTable, rows: np.ndarray, name: str) -> Any:
-    return None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from metabalance.systems.materials.formula import SYMBOLS
 
-__all__ = ["ORBITALS", "PROPERTIES", "element_table"]
+__all__ = ["PROPERTIES", "element_table"]
 
 Array = NDArray[Any]
 
@@ -49,7 +49,7 @@ def element_table() -> Array:
         ImportError: The package is not installed.
     """
     try:
-        from mendeleev.fetch import fetch_ionization_energies, fetch_table
+        from mendeleev.fetch import fetch_table
     except ImportError as error:
         raise ImportError(
             "composition features need the properties of the elements; `pip install metabalance[materials]` brings them"
@@ -61,7 +61,9 @@ def element_table() -> Array:
     unfilled = np.where(electrons > 0, room - electrons, 0)
     phases = fetch_table("phasetransitions")
     melting = phases.groupby("atomic_number")["melting_point"].min().reindex(range(1, len(SYMBOLS) + 1))
-    first = fetch_ionization_energies(degree=1).iloc[:, 0].reindex(range(1, len(SYMBOLS) + 1))
+    energies = fetch_table("ionizationenergies")
+    first = energies[energies["ion_charge"] == 0].groupby("atomic_number")["ionization_energy"].min()
+    first = first.reindex(range(1, len(SYMBOLS) + 1))
     columns = [
         *(table[name].to_numpy(dtype=np.float64) for name in _GIVEN),
         group,

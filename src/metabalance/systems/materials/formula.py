@@ -10,12 +10,13 @@ from metabalance.data.errors import DataError
 
 __all__ = ["SYMBOLS", "parse_formula"]
 
-SYMBOLS = tuple(
+_PERIODIC = (
     "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Nb "
     "Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au "
     "Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts "
-    "Og".split()  # noqa: SIM905
+    "Og"
 )
+SYMBOLS = tuple(_PERIODIC.split())
 _KNOWN = frozenset(SYMBOLS)
 _TOKEN = re.compile(r"([A-Z][a-z]?)|([(\[{])|([)\]}])|(\d+\.?\d*(?:[eE]-?\d+)?|\.\d+)|([·*])|(\s+)")
 _CLOSES = {"(": ")", "[": "]", "{": "}"}

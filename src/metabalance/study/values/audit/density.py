@@ -11,6 +11,7 @@ from metabalance.judge.regions import GROUPS, Regions
 from metabalance.study.audit.classes import percent
 from metabalance.study.audit.parts import Part, amount, listed
 from metabalance.study.values.audit.subject import ValuePlan, ValueSubject
+from metabalance.study.values.audit.ties import resolution
 
 __all__ = ["check_density", "whole_levels"]
 
@@ -68,9 +69,9 @@ def _rare(
     subject: ValueSubject, t: int, y: np.ndarray, regions: Regions, shares: dict[str, Any], part: Part
 ) -> None:
     rule = (
-        f"fewer than {regions.few:g} of the rows in their bin (of {len(regions.counts)})"
+        f"fewer than {regions.few:g} rows in their bin (of {len(regions.counts)})"
         if regions.rule == "density"
-        else f"a bin in the lower third by rows, since {100} and {20} rows a bin leave a region empty"
+        else "a bin in the lower third by rows, since thresholds of 100 and 20 rows leave a region empty"
     )
     few = shares["few"]
     if not few["rows"]:
@@ -91,10 +92,17 @@ def _rare(
         if len(values)
     )
     held = regions.counts[regions.counts > 0]
+    width, step = float(np.diff(regions.edges).min()), resolution(y)
+    narrow = (
+        f"; the values go in steps of {amount(step)} but a bin is {amount(width)} wide, so that what is predicted between two "
+        "values counts as rare"
+        if step is not None and width < step * (1 - 1e-9) and not regions.counts.all()
+        else ""
+    )
     message = (
         f"{few['rows']:,} rows ({percent(few['share'])}) have a rare value of the {subject.of(t)}, with {rule}: {where}; "
         f"many rows are near {percent(shares['many']['share'])} of the values, and the fullest bin has "
-        f"{held.max() / held.min():,.3g} times the rows of the emptiest that has any"
+        f"{held.max() / held.min():,.3g} times the rows of the emptiest that has any{narrow}"
     )
     part.found("MB101", "info", message)
 

@@ -91,6 +91,6 @@ def _far(subject: ValueSubject, t: int, y: np.ndarray, told: dict[str, Any], par
     farthest = ", ".join(f"{amount(y[row])} in row {subject.position[row] + 1}" for row in order[:3])
     message = (
         f"{len(beyond):,} rows ({percent(told['beyond_outer'])}) lie beyond the outer fences of the {subject.of(t)}, "
-        f"{amount(low)} and {amount(high)}: {farthest}; they are the rare values themselves, or mistakes that rule a squared error"
+        f"{amount(low)} and {amount(high)}: {farthest}; they are the rare values themselves, or mistakes that rule squared errors"
     )
     part.found("MB104", "info", message, rows=tuple(map(int, order[:20])))

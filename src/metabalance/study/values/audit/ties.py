@@ -38,8 +38,8 @@ def check_ties(subject: ValueSubject, plan: ValuePlan) -> Part:
         if len(y) < FEWEST or len(levels) < DISTINCT:
             continue
         held = ~np.isin(levels, codes)
-        facts["rounded_to"] = rounding(y[~np.isin(y, codes)])
-        _tell_heaps(subject, t, levels[held], counts[held], len(y), facts["rounded_to"], part)
+        rounded = facts["rounded_to"] = rounding(y[~np.isin(y, codes)])
+        _tell_heaps(subject, t, levels[held], counts[held], len(y), rounded, part)
     return part
 
 
