@@ -112,7 +112,8 @@ def _predicted(
         pd.concat([frame.reset_index(drop=True), added], axis=1), target=wanted,
         prediction=_quoted(added.columns), weight=weight, name=data.name,
     )  # fmt: skip
-    level = None if limits is None else model.conformal.known(None)
+    promise = None if limits is None else model.promise(None, None)
+    level = None if promise is None else promise[1]
     with as_data_errors():
         return values_evidence(
             scored.prediction,

@@ -146,12 +146,12 @@ def region_table(estimates: Sequence[Mapping[str, Any]], only: str | None = None
     for base in bases:
         found = [by_name.get(f"{base}{group}{end}") for group in ("", *(f"@{g}" for g in GROUPS))]
         first = next(e for e in found if e)
-        digits = digits_for([e for e in found if e])
         cells = []
         for estimate, group in zip(found, ("all", *GROUPS)):
             if estimate is None:
                 cells.append({"text": "", "interval": "", "why": ""})
                 continue
+            digits = digits_for([estimate])
             cells.append(
                 {
                     "text": fixed(number(estimate["value"]), digits),
