@@ -70,11 +70,22 @@ def test_symbols_exist(method):
         assert hasattr(importlib.import_module(module), name), symbol
 
 
-def test_recipes_of_the_table_are_those_that_exist():
-    from metabalance.recipes import RECIPES
-    from metabalance.study.candidates import BASELINES
+@pytest.mark.parametrize("kind", ["classes", "values"])
+def test_recipes_of_the_table_are_those_that_exist(kind):
+    from metabalance.recipes import KINDS
+    from metabalance.study.candidates import KIND_BASELINES
 
-    assert {method.name for method in METHODS if method.recipe} == {*RECIPES, *BASELINES} - {"compose"}
+    listed = {method.name for method in METHODS if method.recipe and kind in method.kinds}
+    assert listed == {*KINDS[kind], *KIND_BASELINES[kind]} - {"compose"}
+
+
+def test_the_index_says_for_which_kind_of_target_a_recipe_is():
+    text = as_markdown()
+    assert "| `erm` ★☆ |" in text
+    assert "| `focal` ★ |" in text
+    assert "| `conr` ☆ |" in text
+    assert "| `wilson` |" in text
+    assert get_method("conr").as_dict()["kinds"] == ("values",)
 
 
 def test_resamplers_of_the_table_are_those_that_exist():

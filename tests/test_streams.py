@@ -25,3 +25,11 @@ def test_a_stream_is_its_seed(name):
     first, again, other = ([b[0] for b in stream(task, name, seed=s)[0]] for s in (1, 1, 2))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not all(a.shape == b.shape and torch.equal(a, b) for a, b in zip(first, other))
+
+
+def test_whole_weights_are_copies_and_others_are_none():
+    from metabalance.streams import whole_copies
+
+    assert whole_copies(torch.tensor([0.5, 1.0, 1.5])).tolist() == [0, 1, 1, 2, 2, 2]
+    assert whole_copies(torch.tensor([1.0, 1.3])) is None
+    assert whole_copies(None) is None

@@ -79,7 +79,8 @@ ALLOWED = {
     },
     "estimator": {"adjust", "base_estimator", "counts", "data", "judge", "ranks", "recipes"},
     "regressor": {"base_estimator", "data", "densities", "judge", "ranks", "readout", "recipes", "reports"},
-    # optimize: the attack that measures robust accuracy
+    "systems": {"counts", "data", "engine", "heads", "judge", "networks", *STAGES},
+    # optimize: the attack that measures robust accuracy; systems: a claim of reproduce
     "study": {
         "",
         "counts",
@@ -100,6 +101,7 @@ ALLOWED = {
         "strategies",
         "atomic",
         "checkpoint",
+        "systems",
     },
     "cli": {"", "data", "methods", "study"},
 }

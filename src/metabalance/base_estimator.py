@@ -25,8 +25,6 @@ from metabalance.recipes.needs import recipe_needs
 from metabalance.run import joined_fabric
 from metabalance.strategies import asked_for, check
 
-__all__ = ["MERGED_BATCHES", "NetworkEstimator", "rows_at_once"]
-
 # Tables up to this many batches are searched for equal rows: they may turn out to be a single batch.
 MERGED_BATCHES = 16
 
@@ -300,7 +298,7 @@ class NetworkEstimator(BaseEstimator):
             return None
         from lightning_fabric import Fabric
 
-        return Fabric(accelerator=self.device.split(":")[0], devices=1, precision=self.precision)  # type: ignore[arg-type]
+        return Fabric(accelerator=self.device.split(":")[0], devices=1, precision=self.precision)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

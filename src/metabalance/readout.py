@@ -100,7 +100,9 @@ class Readout:
             raise ValueError(
                 f"the outputs must be (N, {self.columns}) for a readout of {self.kind}, but have shape {tuple(raw.shape)}"
             )
-        parts = raw.reshape(len(raw), self.targets, -1)
+        parts = raw.reshape(
+            raw.shape[0], self.targets, -1
+        )  # not len: a traced graph takes any number of rows
         if self.kind != "quantiles":
             return parts
         return np.sort(parts, axis=-1) if isinstance(raw, np.ndarray) else parts.sort(-1).values

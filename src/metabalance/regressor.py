@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,11 +17,13 @@ from torch import nn
 from metabalance.base_estimator import MERGED_BATCHES, NetworkEstimator
 from metabalance.data.arrays import as_tensor, merged, without_zero_weights
 from metabalance.data.augment import default_augment
-from metabalance.densities import bin_index
-from metabalance.judge.metrics import REGRESSION_METRICS, Metric, get_metric
+from metabalance.judge.metrics import Metric
+from metabalance.judge.regions import Regions, make_regions
+from metabalance.judge.values import ERRORS, get_value_metric
 from metabalance.ranks import alone
 from metabalance.readout import Readout
 from metabalance.recipes import Plan, ValueTask
+from metabalance.recipes.regression.base import widths_of
 from metabalance.reports import value_report
 
 __all__ = ["MetaBalanceRegressor"]
@@ -56,7 +59,8 @@ class MetaBalanceRegressor(RegressorMixin, NetworkEstimator):
         validation_fraction: Share held out for early stopping and the choice of the best epoch, spread over the target's
             values; fewer than 20 rows are not held out, all epochs are run and the last weights are kept.
         monitor: Metric of the held-out part that picks the epoch: ``"bmae"`` (each bin of the target counts alike),
-            ``"mae"``, ``"rmse"``, ``"gm"``, ``"r2"``, ``"pearson"`` or ``"spearman"``; ``"loss"`` is the squared error.
+            ``"mae"``, ``"rmse"``, ``"gm"``, ``"r2"``, ``"pearson"`` or ``"spearman"``, also where training rows were rare
+            (``"mae@few"``) or of one target (``"mae[2]"``); ``"loss"`` is the squared error.
         patience: Epochs without improvement before stopping.
         bin_width: Of the bins in which the density of the target is counted, in its unit; one number, or one for each
             target.
@@ -85,7 +89,7 @@ class MetaBalanceRegressor(RegressorMixin, NetworkEstimator):
         readout_: How its columns are read.
         target_mean_: What was subtracted from the target ``(T,)``.
         target_scale_: What it was divided by ``(T,)``.
-        bin_edges_: Edges of each target's bins ``(K + 1,)``, in its unit.
+        regions_: For each target its bins, and where they are many-, medium- and few-shot, of the rows trained on.
         history_: The engine's record of the run, or of its last phase.
         histories_: Those of all phases; most recipes have one.
         notes_: What the recipe had to say.
@@ -207,6 +211,11 @@ class MetaBalanceRegressor(RegressorMixin, NetworkEstimator):
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=np.float64)
         X, target, weight = without_zero_weights(X, target, weight)
         X, target, weight, kept_out = self._hold_out(X, target, weight, seed, validation_data)
+        widths = widths_of(self.bin_width, target.shape[1])
+        self.regions_: list[Regions] = [
+            make_regions(column, bin_width=width, num_bins=self.num_bins)
+            for column, width in zip(target.T, widths)
+        ]
         if not hasattr(X, "columns") and X.ndim == 2 and len(target) <= MERGED_BATCHES * self.batch_size:
             together = merged(X, target, np.ones(len(target)) if weight is None else weight)
             if len(together[1]) <= self.batch_size:
@@ -227,7 +236,6 @@ class MetaBalanceRegressor(RegressorMixin, NetworkEstimator):
         if self.augment:
             task = replace(task, augment=default_augment(task) if self.augment is True else self.augment)
         self.target_mean_, self.target_scale_ = task.mean.numpy(), task.scale.numpy()
-        self.bin_edges_ = [(e * s + m).numpy() for e, m, s in zip(task.edges, task.mean, task.scale)]
         validation = None
         if kept_out is not None:
             standard = torch.from_numpy((kept_out[1] - self.target_mean_) / self.target_scale_)
@@ -245,35 +253,28 @@ class MetaBalanceRegressor(RegressorMixin, NetworkEstimator):
         Raises:
             ValueError: It is not one of a continuous target.
         """
-        if self.monitor == "loss":
-            return None
-        if self.monitor not in REGRESSION_METRICS:
-            raise ValueError(
-                f"monitor={self.monitor!r} is no metric of a continuous target; use 'loss' or one of "
-                f"{', '.join(REGRESSION_METRICS)}"
-            )
-        return get_metric(self.monitor)
+        return None if self.monitor == "loss" else get_value_metric(self.monitor)
 
     def _monitoring(self) -> dict[str, Any]:
         metric = self._metric()
-        scale, mean = self.target_scale_, self.target_mean_
-        edges = [torch.from_numpy(e) for e in self.bin_edges_]
-
-        def one(column: int, prediction: np.ndarray, target: np.ndarray) -> float:
-            """In the target's unit; of several targets in standard deviations."""
-            if self.monitor == "bmae":
-                bins = bin_index(target * scale[column] + mean[column], edges[column]).numpy()
-                error, rows = np.bincount(bins, np.abs(prediction - target)), np.bincount(bins)
-                value = float(np.mean(error[rows > 0] / rows[rows > 0]))
-            else:
-                value = metric(prediction, target)  # type: ignore[misc]
-            with_unit = self.monitor in ("bmae", "mae", "rmse", "gm") and len(scale) == 1
-            return value * scale[column] if with_unit else value
+        mean, scale = self.target_mean_, self.target_scale_
+        # Standardised, as the outputs are: so that errors of a target of any scale can be squared.
+        regions = [
+            replace(r, edges=(r.edges - m) / s, scale=r.scale / s)
+            for r, m, s in zip(self.regions_, mean, scale)
+        ]
+        unit = 1.0
+        if (
+            metric is not None
+            and metric.options["base"] in ERRORS
+            and (len(scale) == 1 or metric.options["only"])
+        ):
+            unit = float(scale[int(metric.options["only"] or 1) - 1])
 
         def monitor(prediction: np.ndarray, target: np.ndarray) -> float:
-            if not np.isfinite(prediction).all():
+            if metric is None or not np.isfinite(prediction).all():
                 return float("nan")
-            return float(np.mean([one(t, prediction[:, t], target[:, t]) for t in range(target.shape[1])]))
+            return unit * metric(prediction, target, regions=regions)
 
         return {
             "monitor": "loss" if metric is None else monitor,
@@ -353,9 +354,11 @@ def _columns(y: Any) -> np.ndarray:
 def _spread_out(target: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     """Rows ``(n,)`` to hold out, one at random of every few neighbours in the order of the target."""
     rng = np.random.default_rng(seed)
-    spread = target.std(axis=0)
-    place = (target / np.where(spread > 0, spread, 1)).mean(axis=1)
+    largest = np.abs(target).max(axis=0)
+    unit = target / np.where(largest > 0, largest, 1)  # no square overflows
+    spread = unit.std(axis=0)
+    place = (unit / np.where(spread > 0, spread, 1)).mean(axis=1)
     order = rng.permutation(len(target))
     order = order[np.argsort(place[order], kind="stable")]
-    groups = np.array_split(order, int(len(target) * fraction))
-    return np.sort([rng.choice(group) for group in groups])
+    ends = np.linspace(0, len(target), int(len(target) * fraction) + 1).astype(int)
+    return np.sort([rng.choice(order[start:end]) for start, end in pairwise(ends)])

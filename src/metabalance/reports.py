@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Metric", "class_report", "value_report"]
+__all__ = ["class_report", "value_report"]
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
 

@@ -13,8 +13,9 @@ from metabalance.data.findings import Check, Finding, known_codes, register
 from metabalance.data.images import Images
 from metabalance.study.audit import Audit, audit, audit_images, audit_table
 from metabalance.study.audit.intake import image_subject, table_subject
+from metabalance.study.audit.rows import blocks
 from metabalance.study.audit.run import audit_subject
-from metabalance.study.audit.subject import Plan, blocks
+from metabalance.study.audit.subject import Plan
 
 NO_MODEL = ("MB019", "MB022", "MB029", "MB031")
 

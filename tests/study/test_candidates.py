@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metabalance.study.candidates import Candidate, check_options, parse_candidates
+from metabalance.study.candidates import (
+    DEFAULT_VALUE_RECIPES,
+    VALUE_BASELINES,
+    Candidate,
+    check_options,
+    parse_candidates,
+)
 
 
 def test_names_options_and_values():
@@ -91,3 +97,18 @@ def test_values_that_make_sense_pass_the_rehearsal():
         text + "class_weight(weight=sqrt),xgboost(max_depth=2),metabalance(inner=smote,outer=all_knn)"
     ):
         rehearse(candidate)
+
+
+def test_candidates_for_values():
+    found = parse_candidates(DEFAULT_VALUE_RECIPES, "values")
+    assert found[0].name == "erm"
+    assert set(VALUE_BASELINES) <= {c.name for c in parse_candidates(",".join(VALUE_BASELINES), "values")}
+    (conr,) = parse_candidates("conr(base=lds_fds,coefficient=0.1|0.4)", "values")
+    check_options(conr, "values")
+    assert conr.grid()[1] == {"base": "lds_fds", "coefficient": 0.4}
+    with pytest.raises(ValueError, match="conr has no option 'tau'"):
+        check_options(Candidate("conr", (("tau", (1,)),)), "values")
+    with pytest.raises(ValueError, match="'focal' is for a target of classes, and this one is of values"):
+        parse_candidates("focal", "values")
+    with pytest.raises(ValueError, match="'lds' is for a target of values, and this one is of classes"):
+        parse_candidates("lds")

@@ -14,10 +14,11 @@ from sklearn.datasets import make_classification
 
 from metabalance.data.errors import DataError
 from metabalance.study.candidates import parse_candidates
+from metabalance.study.classes import fit_metrics
 from metabalance.study.compare import BASELINE, Plan, Progress, Table, run_comparison
 from metabalance.study.load import make_table, parse_duration, parse_prior
 from metabalance.study.store import RunStore
-from metabalance.study.summary import advice, fit_metrics, summarise, write_results
+from metabalance.study.summary import advice, summarise, write_results
 
 
 def frame(rows=400, seed=0, **options):

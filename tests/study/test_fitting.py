@@ -14,7 +14,7 @@ from metabalance.study.fitting import Fitted, Settings, binary_or_all, fit_candi
 from metabalance.study.jobs import FoldData, fit_arrays, fit_fold, prepare_arrays, prepare_fold
 from metabalance.study.load import make_table
 from metabalance.study.ship import Network, TrainedModel
-from metabalance.study.sources import load_rows
+from metabalance.study.sources import Table, load_rows
 from metabalance.study.store import RunStore
 from metabalance.study.train import Training, train_table
 
@@ -109,11 +109,10 @@ def test_a_fold_is_prepared_from_its_fit_rows_and_stored(tmp_path):
     import pandas as pd
 
     frame = pd.DataFrame(X, columns=list("abcdef"))
-    frame["__target__"] = Y
-    frame.to_feather(tmp_path / "table.feather")
+    source = Table("made", frame, Y, (0, 1), 1, "y").write(tmp_path)
     parts = {"fit": np.arange(600), "validation": np.arange(600, 900), "test": np.arange(900, 1200)}
     data = FoldData(tmp_path, seed=0, fold=0)
-    assert prepare_fold(data, tmp_path / "table.feather", parts) == 6
+    assert prepare_fold(data, source, parts) == 6
     inputs, target = data.load("test")
     assert inputs.shape == (300, 6)
     np.testing.assert_array_equal(target, Y[TEST])
@@ -123,7 +122,7 @@ def test_a_fold_is_prepared_from_its_fit_rows_and_stored(tmp_path):
     assert stored["decisions"] == record["decisions"]
     assert stored["probabilities"].shape == (300, 2)
     # Another engine has no files: the same bits from arrays that cannot be written to.
-    arrays = prepare_arrays(load_rows(tmp_path / "table.feather"), parts)
+    arrays = prepare_arrays(load_rows(source), parts)
     for array in (a for pair in arrays.values() for a in pair):
         array.flags.writeable = False
     again, probabilities = fit_arrays(arrays, Candidate("erm"), 2, QUICK, 0, 0)

@@ -27,6 +27,7 @@ from metabalance.cli.options import (
     PrecisionOption,
     SkipBrokenOption,
     TargetOption,
+    TaskOption,
     TimeOption,
     TrackOption,
     TuneOption,
@@ -38,14 +39,26 @@ from metabalance.cli.options import (
 def audit(
     data: DataArgument,
     target: TargetOption = None,
+    task: TaskOption = None,
     positive: PositiveOption = None,
     groups: GroupsOption = None,
     time: TimeOption = None,
     folds: Annotated[int, typer.Option(help="Folds that are planned.", min=2)] = 5,
-    metric: MetricOption = "average_precision",
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="The metric that decides; by default average_precision, or bmae of a continuous target.",
+            show_default=False,
+        ),
+    ] = None,
     half_width: Annotated[
-        float, typer.Option(help="Half-width that the metric's 95 % interval is to have.")
-    ] = 0.05,
+        float | None,
+        typer.Option(
+            help="Half-width that the metric's 95 % interval is to have, by default 0.05; of a continuous target that share of "
+            "the error among rare values, by default 0.1.",
+            show_default=False,
+        ),
+    ] = None,
     mute: Annotated[
         str | None, typer.Option(help="Codes not to be told, MB007,MB010.", show_default=False)
     ] = None,
@@ -74,6 +87,7 @@ def audit(
         data=data, target=target, positive=positive, groups=groups, time=time, folds=folds, metric=metric,
         half_width=half_width, mute=mute, json_path=json, overwrite=overwrite, model_rows=model_rows, seed=seed,
         header=header, delimiter=delimiter, drop=drop, image_size=image_size, skip_broken=skip_broken,
+        task=task,
     )  # fmt: skip
     if strict and stands:
         raise typer.Exit(1)
@@ -84,17 +98,18 @@ def audit(
 def compare(
     data: DataArgument,
     target: TargetOption = None,
+    task: TaskOption = None,
     positive: PositiveOption = None,
     recipes: Annotated[
         str | None,
         typer.Option(
             help="What to compare, e.g. smote, focal(gamma=2), erm(lr=0.001|0.01), with commas between; several "
-            "values are tuned on the validation part. By default eleven."
+            "values are tuned on the validation part. By default eleven, of a quantity twelve."
         ),
     ] = None,
     folds: Annotated[int, typer.Option(help="Folds of each repetition.", min=2)] = 5,
     seeds: Annotated[int, typer.Option(help="Repetitions with new shuffles.", min=1)] = 3,
-    metric: MetricOption = "average_precision",
+    metric: MetricOption = None,
     tune: TuneOption = None,
     cost: CostOption = None,
     groups: GroupsOption = None,
@@ -148,7 +163,7 @@ def compare(
         batch_size=batch_size, dedupe=dedupe, header=header, delimiter=delimiter, keep=keep, drop=drop,
         command=shlex.join(["metabalance", *sys.argv[1:]]), image_size=image_size, module=network, augment=augment,
         skip_broken=skip_broken, track=track, engine=engine, address=address, gpus_per_fit=gpus_per_fit, tune=tune,
-        precision=precision, accumulate=accumulate, compiled=compiled,
+        precision=precision, accumulate=accumulate, compiled=compiled, task=task,
     )  # fmt: skip
 
 
@@ -157,6 +172,7 @@ def compare(
 def fit(
     data: DataArgument,
     target: TargetOption = None,
+    task: TaskOption = None,
     recipe: Annotated[
         str, typer.Option(help="NAME or NAME(option=value); several values are tuned.")
     ] = "metabalance",
@@ -170,9 +186,12 @@ def fit(
         ),
     ] = None,
     calibration: Annotated[
-        str,
-        typer.Option(help="bias_corrected, temperature, vector, isotonic, beta, sigmoid or none."),
-    ] = "bias_corrected",
+        str | None,
+        typer.Option(
+            help="bias_corrected (the default), temperature, vector, isotonic, beta, sigmoid or none.",
+            show_default=False,
+        ),
+    ] = None,
     prior: Annotated[
         str | None,
         typer.Option(
@@ -182,7 +201,7 @@ def fit(
     holdout: Annotated[
         float, typer.Option(help="Share of rows kept aside for an honest final figure.", min=0, max=0.9)
     ] = 0.0,
-    metric: MetricOption = "average_precision",
+    metric: MetricOption = None,
     tune: TuneOption = None,
     seed: Annotated[int, typer.Option(help="Everything random follows from it.", min=0)] = 0,
     groups: GroupsOption = None,
@@ -220,7 +239,7 @@ def fit(
     ] = None,
 ) -> None:
     """Train one recipe, calibrate it, choose its threshold, and save a model folder that runs no code when loaded."""
-    from metabalance.study.commands import fit_command
+    from metabalance.study.fit_command import fit_command
 
     fit_command(
         data=data, target=target, recipe=recipe, positive=positive, cost=cost, objective=objective, prior=prior,
@@ -229,5 +248,5 @@ def fit(
         keep=keep, drop=drop, image_size=image_size, module=network, augment=augment, skip_broken=skip_broken,
         calibration=calibration,
         command=shlex.join(["metabalance", *sys.argv[1:]]), track=track, tune=tune, stream=stream,
-        precision=precision, accumulate=accumulate, compiled=compiled, devices=devices,
+        precision=precision, accumulate=accumulate, compiled=compiled, task=task, devices=devices,
     )  # fmt: skip

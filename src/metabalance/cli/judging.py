@@ -19,6 +19,27 @@ from metabalance.cli.options import (
     TargetOption,
 )
 
+ValueTaskOption = Annotated[
+    str | None,
+    typer.Option(
+        help="regression: the target is a quantity, and --score names its predicted values (by default prediction).",
+        show_default=False,
+    ),
+]
+TrainOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="For predicted values: the training rows' table, or the model's folder, says what is rare.",
+        show_default=False,
+    ),
+]
+BinWidthOption = Annotated[
+    float | None,
+    typer.Option(
+        help="For predicted values: width of the bins that tell rare from frequent.", show_default=False
+    ),
+]
+
 
 @app.command()
 @guarded
@@ -187,6 +208,9 @@ def judge(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing JSON file.")] = False,
     header: HeaderOption = True,
     delimiter: DelimiterOption = None,
+    task: ValueTaskOption = None,
+    train: TrainOption = None,
+    bin_width: BinWidthOption = None,
 ) -> None:
     """How good are these scores? Metrics with intervals, for each class and each group."""
     from metabalance.study.judging import judge_command
@@ -195,6 +219,7 @@ def judge(
         data=data, target=target, score=score, positive=positive, decision=decision, metrics=metrics, cost=cost,
         groups=groups, weight=weight, json_path=json, level=level, resamples=resamples, seed=seed, stream=stream,
         overwrite=overwrite, header=header, delimiter=delimiter, against=against, priors=priors,
+        task=task, train=train, bin_width=bin_width,
     )  # fmt: skip
 
 
@@ -232,6 +257,9 @@ def report(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     header: HeaderOption = True,
     delimiter: DelimiterOption = None,
+    task: ValueTaskOption = None,
+    train: TrainOption = None,
+    bin_width: BinWidthOption = None,
 ) -> None:
     """One offline HTML page on a run, a model or a scored file, with a threshold to move."""
     from metabalance.study.report.command import report_command
@@ -240,4 +268,5 @@ def report(
         source=source, data=data, target=target, score=score, decision=decision, weight=weight, groups=groups,
         positive=positive, cost=cost, out=out, overwrite=overwrite, header=header, delimiter=delimiter,
         command=shlex.join(["metabalance", *sys.argv[1:]]),
+        task=task, train=train, bin_width=bin_width,
     )  # fmt: skip

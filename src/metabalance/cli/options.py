@@ -15,7 +15,8 @@ DataArgument = Annotated[
 TargetOption = Annotated[
     str | None,
     typer.Option(
-        help="The target column of a table: its name, or its position (-1 is the last). Images need none.",
+        help="The target column of a table: its name, or its position (-1 is the last); several quantities with commas between. "
+        "Images need none.",
         show_default=False,
     ),
 ]
@@ -59,7 +60,17 @@ KeepOption = Annotated[
 ]
 DropOption = Annotated[str | None, typer.Option(help="Columns to leave out, a,b,c.")]
 MetricOption = Annotated[
-    str, typer.Option(help="The metric that decides, e.g. average_precision, roc_auc, f1.")
+    str | None,
+    typer.Option(
+        help="The metric that decides, e.g. average_precision (the default), roc_auc, f1; of a quantity bmae (the default), mae, "
+        "mae@few, rmse, r2.",
+        show_default=False,
+    ),
+]
+
+TaskOption = Annotated[
+    str | None,
+    typer.Option(help="classification or regression; by default the target tells.", show_default=False),
 ]
 
 TrackOption = Annotated[

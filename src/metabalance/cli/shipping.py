@@ -69,7 +69,7 @@ def monitor(
     target: Annotated[
         str | None,
         typer.Option(
-            help="Column of the true classes, where some are known by now; for images any word.",
+            help="Column of the true classes or values, where some are known by now; for images any word.",
             show_default=False,
         ),
     ] = None,
@@ -78,7 +78,10 @@ def monitor(
     ] = None,
     level: Annotated[float, typer.Option(help="Level of intervals and tests.", min=0.5, max=0.9999)] = 0.95,
     tolerance: Annotated[
-        float, typer.Option(help="A loss of a metric that does not matter.", min=0, max=1)
+        float,
+        typer.Option(
+            help="A loss of a metric that does not matter; of an error, that share of it.", min=0, max=1
+        ),
     ] = 0.02,
     fail_on: Annotated[
         str | None,

@@ -22,7 +22,7 @@ from metabalance.data.pixels import image_hashes
 from metabalance.data.tables import CATEGORY_LEVELS, is_text
 from metabalance.data.target import Target
 
-__all__ = ["Finding", "apply_findings", "check_images", "check_table", "row_hashes"]
+__all__ = ["Finding", "apply_findings", "check_features", "check_images", "check_table", "row_hashes"]
 
 MANY_COLUMNS = 1000
 FEWEST_ROWS = 20  # below, a rising integer column is likely to be chance
@@ -55,23 +55,36 @@ def check_table(
     "1 column has one value only and is dropped: 'k'"
     """
     features = frame.drop(columns=[name for name in (target_name, groups, time) if name is not None])
+    found, useful = check_features(features)
+    if useful is not None:
+        found += _leaks(useful, target)
+        found += _equal_rows(row_hashes(useful), target)
+    return sorted(found, key=lambda finding: finding.code)
+
+
+def check_features(features: pd.DataFrame) -> tuple[list[Finding], pd.DataFrame | None]:
+    """What can be said of feature columns whatever the target is.
+
+    Returns:
+        Findings, and the columns that are of use; None if there are none.
+
+    >>> check_features(pd.DataFrame({"k": [7, 7]}))[1] is None
+    True
+    """
     found = list(_uninformative(features))
     dropped = {name for finding in found if finding.action == "drop" for name in finding.columns}
     useful = features.drop(columns=list(dropped))
     if not useful.shape[1]:
         message = "no feature column is left: each is empty, constant, or only numbers the rows; add features"
-        found.append(Finding("MB003", "error", message, (), "stop"))
-        return sorted(found, key=lambda finding: finding.code)
+        return [*found, Finding("MB003", "error", message, (), "stop")], None
     found += _infinite(useful)
-    found += _leaks(useful, target)
-    found += _equal_rows(row_hashes(useful), target)
     found += _text(useful)
     if features.shape[1] > MANY_COLUMNS:
         message = (
             f"the table has {features.shape[1]:,} feature columns; training may be slow and overfit easily"
         )
         found.append(Finding("MB009", "warning", message))
-    return sorted(found, key=lambda finding: finding.code)
+    return found, useful
 
 
 def check_images(images: Images, target: Target) -> list[Finding]:
@@ -93,7 +106,7 @@ def check_images(images: Images, target: Target) -> list[Finding]:
     found = _equal_rows(image_hashes(images.pixels), target, "image")
     if images.left_out:
         one = len(images.left_out) == 1
-        message = f"not read: {_listed(images.left_out)}" + (
+        message = f"not read: {listed(images.left_out)}" + (
             f" ({'it is' if one else 'they are'} no {'image' if one else 'images'}, or of another part)"
         )
         found.append(Finding("MB012", "info", message))
@@ -102,7 +115,7 @@ def check_images(images: Images, target: Target) -> list[Finding]:
     if len(blank):
         message = (
             f"{len(blank):,} {'image is' if len(blank) == 1 else 'images are'} of a single colour: "
-            f"{_listed([images.names[i] for i in blank])}; look whether they are what they should be"
+            f"{listed([images.names[i] for i in blank])}; look whether they are what they should be"
         )
         found.append(Finding("MB013", "warning", message))
     for what, values in (
@@ -167,7 +180,7 @@ def _uninformative(features: pd.DataFrame) -> Iterator[Finding]:
             empty.append(str(name))
         elif len(values) == len(column) and (values == values.iloc[0]).all():
             constant.append(str(name))
-        elif _numbers_the_rows(column):
+        elif numbers_the_rows(column):
             numbered.append(str(name))
     if empty:
         yield Finding("MB001", "warning", f"{_have(empty, 'no value at all')}", tuple(empty), "drop")
@@ -178,7 +191,8 @@ def _uninformative(features: pd.DataFrame) -> Iterator[Finding]:
         yield Finding("MB005", "warning", message, tuple(numbered), "drop")
 
 
-def _numbers_the_rows(column: pd.Series) -> bool:
+def numbers_the_rows(column: pd.Series) -> bool:
+    """Whether a column only numbers or names the rows."""
     if len(column) < FEWEST_ROWS or column.hasnans:
         return False
     if pd.api.types.is_integer_dtype(column.dtype):
@@ -233,7 +247,7 @@ def _leaks(features: pd.DataFrame, target: Target) -> list[Finding]:
     if not leaks:
         return []
     message = (
-        f"{_listed(leaks)}: a single column that tells the class (almost) without error; is it known only "
+        f"{listed(leaks)}: a single column that tells the class (almost) without error; is it known only "
         "after the fact, or the target in disguise? Drop it unless it is there when predicting"
     )
     return [Finding("MB006", "warning", message, tuple(leaks))]
@@ -328,11 +342,12 @@ def _text(features: pd.DataFrame) -> list[Finding]:
     return found
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names in quotes, the first five of many."""
     return ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _have(names: Sequence[str], what: str, fate: str = "dropped") -> str:
     one = len(names) == 1
     tail = f" and {'is' if one else 'are'} {fate}" if fate else ""
-    return f"{len(names)} {'column has' if one else 'columns have'} {what}{tail}: {_listed(names)}"
+    return f"{len(names)} {'column has' if one else 'columns have'} {what}{tail}: {listed(names)}"

@@ -243,7 +243,7 @@ class _OneTarget:
                 e = self.error[rows] / self.region.scale
                 moment = {"mae": e, "rmse": e**2, "gm": np.log(np.maximum(e, HIT))}[base]
                 mean = (w @ moment) / w.sum(1)
-                value = {"mae": lambda m: m, "rmse": np.sqrt, "gm": np.exp}[base](mean)
+                value = np.sqrt(mean) if base == "rmse" else np.exp(mean) if base == "gm" else mean
                 return np.asarray(value * self.region.scale)
             if base == "bmae":
                 return self._balanced(rows, w)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
-from metabalance.methods import adjust, baseline, judge, loss, optimize, represent, sample, weigh
+from metabalance.methods import adjust, baseline, judge, loss, optimize, represent, sample, systems, weigh
 from metabalance.methods.base import Method, Paper
 
 __all__ = [
@@ -33,11 +33,12 @@ STAGES = {
     "optimize": "How the parameters move",
     "adjust": "After training",
     "judge": "How well, and how sure",
+    "systems": "Whole systems",
 }
 
 METHODS: tuple[Method, ...] = tuple(
     method
-    for stage in (baseline, sample, weigh, loss, represent, optimize, adjust, judge)
+    for stage in (baseline, sample, weigh, loss, represent, optimize, adjust, judge, systems)
     for method in stage.METHODS
 )
 _BY_NAME = {method.name: method for method in METHODS}
@@ -129,9 +130,9 @@ def as_markdown() -> str:
     lines = [
         "# Methods",
         "",
-        "Written by `metabalance methods --markdown`; do not edit. `metabalance compare` accepts the names",
-        "with a star, and so does `MetaBalanceClassifier(recipe=...)`, except for the other models among the",
-        "baselines.",
+        "Written by `metabalance methods --markdown`; do not edit. `metabalance compare` accepts the names with a",
+        "star: ★ where the target is classes, ☆ where it is values. So do `MetaBalanceClassifier(recipe=...)` and",
+        "`MetaBalanceRegressor(recipe=...)`, except for the other models among the baselines.",
     ]
     for stage, meaning in STAGES.items():
         lines += ["", f"## {stage}: {meaning[0].lower()}{meaning[1:]}", ""]
@@ -140,7 +141,8 @@ def as_markdown() -> str:
             if method.stage == stage:
                 papers = "; ".join(f"[{p.short}]({p.url})" if p.url else p.short for p in method.papers)
                 where = ", ".join(f"`{symbol.replace(':', '.')}`" for symbol in method.symbols)
-                star = " ★" if method.recipe else ""
+                stars = "".join({"classes": "★", "values": "☆"}[kind] for kind in method.kinds)
+                star = f" {stars}" if method.recipe else ""
                 what = " ".join((method.what, *method.notes))
                 lines.append(f"| `{method.name}`{star} | {what} | {papers} | {where} |")
     return "\n".join(lines)

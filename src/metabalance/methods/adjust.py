@@ -1,7 +1,7 @@
 """After training: the methods of this stage, in the order in which they are listed."""
 
 from metabalance.methods import papers
-from metabalance.methods.base import Method, recipe
+from metabalance.methods.base import Method, recipe, value_recipe
 
 __all__ = ["METHODS"]
 
@@ -91,10 +91,10 @@ METHODS: tuple[Method, ...] = (
         "Hands uncertain rows to a person, and keeps the rare class from being the one that is always handed over.",
         (papers.CHOW, papers.JONES), ("metabalance.adjust.abstain:decide_or_abstain",),
     ),
-    Method(
+    value_recipe(
         "regressor_retraining", "adjust",
         "Fits a regression's last layer anew, with rare target values weighing more and all else frozen.",
-        (papers.YANG_DIR, papers.KANG), ("metabalance.adjust:refit_regressor",),
+        (papers.YANG_DIR, papers.KANG), "metabalance.adjust:refit_regressor",
         notes=("The authors re-train by gradient steps on an absolute error; this is the squared error's optimum.",),
     ),
     Method(

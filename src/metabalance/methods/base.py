@@ -50,10 +50,11 @@ class Method:
         what: What it does, in one plain sentence.
         papers: The paper it comes from, then those it also rests on.
         symbols: Where it lives, as ``"module:Name"``.
-        recipe: Whether ``metabalance compare`` accepts the name; the classifier does too, baselines apart.
+        recipe: Whether ``metabalance compare`` accepts the name; the estimators do too, baselines apart.
         modality: What it applies to: ``"any"``, ``"numeric"`` (points that can be interpolated or clustered),
             ``"table"`` or ``"image"``.
         notes: What else one should know, a sentence each.
+        kinds: The kinds of target a recipe is for: ``"classes"``, ``"values"`` or both.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Method:
     recipe: bool = False
     modality: str = "any"
     notes: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ("classes",)
 
     @property
     def title(self) -> str:
@@ -92,12 +94,20 @@ class Method:
     def as_dict(self) -> dict[str, Any]:
         """All of it, flat, ready for JSON."""
         names = ("name", "title", "stage", "authors", "year", "venue", "arxiv", "doi", "modality", "what")
-        record = {key: getattr(self, key) for key in (*names, "recipe", "symbols", "notes")}
+        record = {key: getattr(self, key) for key in (*names, "recipe", "kinds", "symbols", "notes")}
         return record | {"citations": tuple(paper.short for paper in self.papers)}
 
 
 def recipe(name: str, stage: str, what: str, papers: tuple[Paper, ...], *symbols: str, **more: Any) -> Method:
     return Method(name, stage, what, papers, (*symbols, f"metabalance.recipes:{name}"), recipe=True, **more)
+
+
+def value_recipe(
+    name: str, stage: str, what: str, papers: tuple[Paper, ...], *symbols: str, **more: Any
+) -> Method:
+    """A recipe for a continuous target."""
+    where = (*symbols, f"metabalance.recipes.regression:{name}")
+    return Method(name, stage, what, papers, where, recipe=True, kinds=("values",), **more)
 
 
 def resampler(

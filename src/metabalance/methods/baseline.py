@@ -1,7 +1,7 @@
 """What a remedy has to beat: the methods of this stage, in the order in which they are listed."""
 
 from metabalance.methods import papers
-from metabalance.methods.base import Method, recipe
+from metabalance.methods.base import Method, recipe, value_recipe
 
 __all__ = ["METHODS"]
 
@@ -10,7 +10,11 @@ METHODS: tuple[Method, ...] = (
     recipe(
         "erm", "baseline",
         "Plain training on the rows as they come: the untouched baseline all remedies are measured against.",
-        (papers.VAPNIK,),
+        (papers.VAPNIK,), "metabalance.recipes.regression:erm", kinds=("classes", "values"),
+    ),
+    value_recipe("l1", "baseline", "Plain training on the absolute error, whose optimum is the median.", (papers.KOENKER,)),
+    value_recipe(
+        "huber", "baseline", "Plain training on an error that is squared while small, and absolute beyond.", (papers.HUBER,),
     ),
     Method(
         "logistic", "baseline",
@@ -18,12 +22,18 @@ METHODS: tuple[Method, ...] = (
         ("sklearn.linear_model:LogisticRegression",), recipe=True, modality="table",
     ),
     Method(
+        "ridge", "baseline", "Linear regression with a penalty on the coefficients, of one target or several.",
+        (papers.HOERL,), ("sklearn.linear_model:Ridge",), recipe=True, modality="table", kinds=("values",),
+    ),
+    Method(
         "lightgbm", "baseline", "Gradient-boosted trees grown leaf by leaf on histograms.", (papers.KE,),
-        ("lightgbm:LGBMClassifier",), recipe=True, modality="table", notes=("Needs the `trees` extra.",),
+        ("lightgbm:LGBMClassifier", "lightgbm:LGBMRegressor"), recipe=True, modality="table",
+        kinds=("classes", "values"), notes=("Needs the `trees` extra.",),
     ),
     Method(
         "xgboost", "baseline", "Gradient-boosted trees with a regularised second-order objective.", (papers.CHEN,),
-        ("xgboost:XGBClassifier",), recipe=True, modality="table", notes=("Needs the `trees` extra.",),
+        ("xgboost:XGBClassifier", "xgboost:XGBRegressor"), recipe=True, modality="table",
+        kinds=("classes", "values"), notes=("Needs the `trees` extra.",),
     ),
 )
 # fmt: on

@@ -1,7 +1,7 @@
 """What a mistake costs: the methods of this stage, in the order in which they are listed."""
 
 from metabalance.methods import papers
-from metabalance.methods.base import Method, recipe
+from metabalance.methods.base import Method, recipe, value_recipe
 
 __all__ = ["METHODS"]
 
@@ -69,18 +69,22 @@ METHODS: tuple[Method, ...] = (
         (papers.ZHONG,), "metabalance.loss:LabelAwareSmoothingLoss",
         notes=("The paper has it in a second stage, after mixup; the recipe is the loss alone.",),
     ),
-    Method(
+    value_recipe(
         "balanced_mse", "loss",
         "Divides the training distribution of a continuous target out of the squared error's likelihood.",
-        (papers.REN_2022,),
-        ("metabalance.loss:GAILoss", "metabalance.loss:BMCLoss", "metabalance.loss:BNILoss"),
+        (papers.REN_2022,), "metabalance.loss:GAILoss", "metabalance.loss:BMCLoss", "metabalance.loss:BNILoss",
     ),
-    Method(
+    value_recipe(
         "focal_r", "loss", "Lets errors of a regression that are already small count for little.",
-        (papers.YANG_DIR, papers.LIN), ("metabalance.loss:FocalRLoss",),
+        (papers.YANG_DIR, papers.LIN), "metabalance.loss:FocalRLoss",
     ),
-    Method(
-        "pinball", "loss", "Trains a head of quantiles.", (papers.KOENKER,), ("metabalance.loss:PinballLoss",),
+    value_recipe(
+        "quantile", "loss", "Trains a head of quantiles, of which the median is the prediction.", (papers.KOENKER,),
+        "metabalance.loss:PinballLoss",
+    ),
+    value_recipe(
+        "gaussian", "loss", "Trains a head of means and variances, so that a wide variance does not excuse a bad mean.",
+        (papers.SEITZER,), "metabalance.loss:BetaNLLLoss",
     ),
 )
 # fmt: on

@@ -11,8 +11,10 @@ METHODS: tuple[Method, ...] = (
         "metabalance", "optimize",
         "Takes a look-ahead step on one balancing of the data and moves so that it does well on another.",
         (papers.BANSAL,), "metabalance.optimize:MetaBalance", "metabalance.optimize:MetaBalanceStep",
+        "metabalance.recipes.regression:metabalance", kinds=("classes", "values"),
         notes=(
             "Published presets: credit_card, loan_default, cifar and faces.",
+            "For a continuous target it is our extension: the look-ahead is judged on rows drawn evenly over the bins.",
             "Not the method of the same name for multi-task recommendation.",
         ),
     ),

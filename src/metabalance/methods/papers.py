@@ -514,10 +514,52 @@ ROMANO_2019 = Paper(
     "romano2019conformalized", "Conformalized Quantile Regression",
     ("Yaniv Romano", "Evan Patterson", "Emmanuel J. Candès"), 2019, NEURIPS, volume="32", arxiv="1905.03222",
 )
+DE_BREUCK = Paper(
+    "debreuck2021materials",
+    "Materials Property Prediction for Limited Datasets Enabled by Feature Selection and Joint Learning with MODNet",
+    ("Pierre-Paul De Breuck", "Geoffroy Hautier", "Gian-Marco Rignanese"), 2021, "npj Computational Materials",
+    "article", "7", "83", "2004.14766", "10.1038/s41524-021-00552-2",
+)
+DE_BREUCK_ROBUST = Paper(
+    "debreuck2021robust",
+    "Robust Model Benchmarking and Bias-Imbalance in Data-Driven Materials Science: a Case Study on MODNet",
+    ("Pierre-Paul De Breuck", "Matthew L. Evans", "Gian-Marco Rignanese"), 2021,
+    "Journal of Physics: Condensed Matter", "article", "33", "404002", "2102.02263", "10.1088/1361-648X/ac1280",
+)
+DUNN = Paper(
+    "dunn2020benchmarking",
+    "Benchmarking Materials Property Prediction Methods: the Matbench Test Set and Automatminer Reference Algorithm",
+    ("Alexander Dunn", "Qi Wang", "Alex Ganose", "Daniel Dopp", "Anubhav Jain"), 2020, "npj Computational Materials",
+    "article", "6", "138", "2005.00707", "10.1038/s41524-020-00406-3",
+)
+KRASKOV = Paper(
+    "kraskov2004estimating", "Estimating Mutual Information",
+    ("Alexander Kraskov", "Harald Stögbauer", "Peter Grassberger"), 2004, "Physical Review E", "article", "69",
+    "066138", doi="10.1103/PhysRevE.69.066138",
+)
+WARD = Paper(
+    "ward2016general",
+    "A General-Purpose Machine Learning Framework for Predicting Properties of Inorganic Materials",
+    ("Logan Ward", "Ankit Agrawal", "Alok Choudhary", "Christopher Wolverton"), 2016, "npj Computational Materials",
+    "article", "2", "16028", "1606.09551", "10.1038/npjcompumats.2016.28",
+)
 PAPADOPOULOS = Paper(
     "papadopoulos2002inductive", "Inductive Confidence Machines for Regression",
     ("Harris Papadopoulos", "Kostas Proedrou", "Volodya Vovk", "Alex Gammerman"), 2002,
     "European Conference on Machine Learning",
+)
+SEITZER = Paper(
+    "seitzer2022pitfalls",
+    "On the Pitfalls of Heteroscedastic Uncertainty Estimation with Probabilistic Neural Networks",
+    ("Maximilian Seitzer", "Arash Tavakoli", "Dimitrije Antic", "Georg Martius"), 2022, ICLR, arxiv="2203.09168",
+)
+HUBER = Paper(
+    "huber1964robust", "Robust Estimation of a Location Parameter", ("Peter J. Huber",), 1964,
+    "Annals of Mathematical Statistics", "article", "35", "73-101",
+)
+HOERL = Paper(
+    "hoerl1970ridge", "Ridge Regression: Biased Estimation for Nonorthogonal Problems",
+    ("Arthur E. Hoerl", "Robert W. Kennard"), 1970, "Technometrics", "article", "12", "55-67",
 )
 # fmt: on
 

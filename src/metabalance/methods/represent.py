@@ -1,7 +1,7 @@
 """Where examples land in the space of features: the methods of this stage, in the order in which they are listed."""
 
 from metabalance.methods import papers
-from metabalance.methods.base import Method, recipe
+from metabalance.methods.base import Method, recipe, value_recipe
 
 __all__ = ["METHODS"]
 
@@ -45,20 +45,25 @@ METHODS: tuple[Method, ...] = (
         "metabalance.represent:pseudo_labels",
         notes=("Needs unlabelled rows, and does harm if they are of other classes.",),
     ),
-    Method(
+    value_recipe(
         "conr", "represent",
         "Pushes rows with different target values apart where the model still confuses them, the harder the rarer.",
-        (papers.KERAMATI,), ("metabalance.represent:ConRLoss",),
+        (papers.KERAMATI,), "metabalance.represent:ConRLoss",
         notes=("Takes the predictions too, and two views of each row.",),
     ),
-    Method(
+    value_recipe(
         "ranksim", "represent", "Ranks a row's neighbours in features as its neighbours in target values are ranked.",
-        (papers.GONG,), ("metabalance.represent:RankSimLoss",),
+        (papers.GONG,), "metabalance.represent:RankSimLoss",
     ),
-    Method(
+    value_recipe(
         "fds", "represent",
         "Gives features of rare target values the mean and the spread of their neighbourhood of values.",
-        (papers.YANG_DIR,), ("metabalance.represent:FeatureDistributionSmoothing", "metabalance.densities:bin_index"),
+        (papers.YANG_DIR,), "metabalance.represent:FeatureDistributionSmoothing", "metabalance.densities:bin_index",
+    ),
+    value_recipe(
+        "lds_fds", "represent", "Weighs rows by label density smoothing and smooths their features, both as published.",
+        (papers.YANG_DIR,), "metabalance.represent:FeatureDistributionSmoothing",
+        "metabalance.weigh:label_density_weights",
     ),
 )
 # fmt: on

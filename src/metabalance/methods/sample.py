@@ -1,7 +1,7 @@
 """Which examples are seen: the methods of this stage, in the order in which they are listed."""
 
 from metabalance.methods import papers
-from metabalance.methods.base import Method, recipe, resampler
+from metabalance.methods.base import Method, recipe, resampler, value_recipe
 
 __all__ = ["METHODS"]
 
@@ -84,16 +84,20 @@ METHODS: tuple[Method, ...] = (
     resampler(
         "smote_enn", "SMOTE, then drops the rows that their neighbours would misclassify.", papers.BATISTA, papers.CHAWLA,
     ),
-    Method(
+    value_recipe(
         "smogn", "sample",
         "Adds rows with rare target values, between near neighbours or by noise around a row whose neighbours are far.",
         (papers.BRANCO, papers.TORGO, papers.TORGO_2007),
-        ("metabalance.sample:SMOGN", "metabalance.sample:relevance", "metabalance.sample:box_plot_points"),
+        "metabalance.sample:SMOGN", "metabalance.sample:relevance", "metabalance.sample:box_plot_points",
         modality="numeric", notes=("Without noise it is SMOTER.",),
     ),
-    Method(
+    value_recipe(
+        "smoter", "sample", "Adds rows with rare target values between near neighbours.",
+        (papers.TORGO, papers.TORGO_2007), "metabalance.sample:SMOGN", modality="numeric",
+    ),
+    value_recipe(
         "rare_over", "sample", "Repeats random rows with rare target values and drops common ones.",
-        (papers.BRANCO_2019, papers.TORGO_2007), ("metabalance.sample:RareOverSampler",),
+        (papers.BRANCO_2019, papers.TORGO_2007), "metabalance.sample:RareOverSampler",
     ),
 )
 # fmt: on

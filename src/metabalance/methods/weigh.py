@@ -1,7 +1,7 @@
 """How much each example counts: the methods of this stage, in the order in which they are listed."""
 
 from metabalance.methods import papers
-from metabalance.methods.base import Method, recipe
+from metabalance.methods.base import Method, recipe, value_recipe
 
 __all__ = ["METHODS"]
 
@@ -42,14 +42,23 @@ METHODS: tuple[Method, ...] = (
         "metabalance.weigh:LossCurveRecorder",
         notes=("Wrong labels are recognised only by a held-out set of rows whose labels are right.",),
     ),
-    Method(
+    value_recipe(
+        "inverse_density", "weigh", "Weighs a row inversely to the number of rows in its bin of target values.",
+        (papers.YANG_DIR,), "metabalance.weigh:bin_weights",
+    ),
+    value_recipe(
+        "sqrt_inverse_density", "weigh",
+        "Weighs a row inversely to the root of the number of rows in its bin of target values.",
+        (papers.YANG_DIR,), "metabalance.weigh:bin_weights",
+    ),
+    value_recipe(
         "lds", "weigh", "Weighs a row by how few rows have a target value near its own.", (papers.YANG_DIR,),
-        ("metabalance.weigh:label_density_weights", "metabalance.weigh:bin_weights"),
+        "metabalance.weigh:label_density_weights", "metabalance.weigh:bin_weights",
         notes=("Without a kernel it is inverse or inverse-root weighting.",),
     ),
-    Method(
+    value_recipe(
         "dense_weight", "weigh", "Weighs a row by one minus the kernel density of its target value.",
-        (papers.STEININGER,), ("metabalance.weigh:DenseWeight",),
+        (papers.STEININGER,), "metabalance.weigh:DenseWeight",
     ),
 )
 # fmt: on

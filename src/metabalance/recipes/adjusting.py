@@ -29,7 +29,7 @@ def tau_norm(task: Task, tau: float = 1.0) -> Plan:
 
     plan = single_phase(task)
     # No exact prior is known afterwards: lengths stand in for class sizes, so tau takes out that part of the prior.
-    left = _power(plan.training_prior, 1 - min(max(tau, 0.0), 1.0))
+    left = _power(plan.scores_prior, 1 - min(max(tau, 0.0), 1.0))
     return _finished(plan, finish, left)
 
 
@@ -91,7 +91,7 @@ def thresholding(task: Task, sampling: str = "natural", prior: str = "train_orig
     if prior not in ("train_original", "effective"):
         raise ValueError(f"prior={prior!r} is unknown; use 'train_original' or 'effective'")
     plan = single_phase(task, sampling)
-    sampled = class_priors(plan.training_prior / class_factor(task).clamp_min(1e-300))
+    sampled = class_priors(plan.scores_prior / class_factor(task).clamp_min(1e-300))
     return _divided(plan, task.prior if prior == "train_original" else sampled, 1.0)
 
 
@@ -108,7 +108,7 @@ def _divided(plan: Plan, divisor: Tensor, tau: float) -> Plan:
     def finish(model: nn.Module) -> None:
         shift_logits(model, -tau * floor.log())
 
-    return _finished(plan, finish, class_priors(plan.training_prior * _power(floor, -tau)))
+    return _finished(plan, finish, class_priors(plan.scores_prior * _power(floor, -tau)))
 
 
 def _finished(plan: Plan, finish: Callable[[nn.Module], None], prior: Tensor) -> Plan:

@@ -71,6 +71,13 @@ class Plan:
     finished_prior: Tensor | None = None
     readout: Readout | None = None
 
+    @property
+    def scores_prior(self) -> Tensor:
+        """``training_prior`` of a plan for classes, which has one."""
+        if self.training_prior is None:
+            raise ValueError("a plan for values has no class prior")
+        return self.training_prior
+
 
 class Mixed(Transformed):
     """A loader whose examples are mixed in pairs, by labels ``(B, C)`` that carry their example's weight.

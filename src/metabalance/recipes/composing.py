@@ -78,11 +78,9 @@ def compose(
     loader, prior, notes = stream(task, sample)
     if "mix" in plans:
         loader = Mixed(loader, _transform(plans["mix"]), task)
-    natural = single_phase(task).training_prior
+    natural = single_phase(task).scores_prior
     effects = {"sample": _ratio(prior, natural)}
-    effects |= {
-        slot: _ratio(plans[slot].training_prior, natural) for slot in ("loss", "mix") if slot in plans
-    }
+    effects |= {slot: _ratio(plans[slot].scores_prior, natural) for slot in ("loss", "mix") if slot in plans}
     plan = Plan(
         loader=Cycle(loader, steps_per_epoch(task)),
         objective=Objective(costs.objective.loss if costs else nn.CrossEntropyLoss(reduction="none"), pairs),
@@ -137,10 +135,10 @@ def _transform(plan: Plan) -> Any:
 def _adjusted(plan: Plan, after: Plan, effects: dict[str, Tensor]) -> Plan:
     if after.then is not None:  # a second phase: the parts are those of the first
         return replace(plan, share=after.share, then=after.then)
-    left = after.training_prior if after.finished_prior is None else after.finished_prior
-    effects["adjust"] = _ratio(left, after.training_prior)
+    left = after.scores_prior if after.finished_prior is None else after.finished_prior
+    effects["adjust"] = _ratio(left, after.scores_prior)
     return replace(
-        plan, finish=after.finish, finished_prior=class_priors(plan.training_prior * effects["adjust"])
+        plan, finish=after.finish, finished_prior=class_priors(plan.scores_prior * effects["adjust"])
     )
 
 

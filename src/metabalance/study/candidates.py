@@ -12,12 +12,27 @@ from typing import Any
 
 from metabalance.methods import METHODS, nearest
 
-__all__ = ["BASELINES", "DEFAULT_RECIPES", "Candidate", "parse_candidates"]
+__all__ = [
+    "BASELINES",
+    "DEFAULT_RECIPES",
+    "DEFAULT_VALUE_RECIPES",
+    "KIND_BASELINES",
+    "VALUE_BASELINES",
+    "Candidate",
+    "parse_candidates",
+]
 
 BASELINES = ("logistic", "lightgbm", "xgboost")
+VALUE_BASELINES = ("ridge", "lightgbm", "xgboost")
+# By the kind of target, "classes" or "values".
+KIND_BASELINES = {"classes": BASELINES, "values": VALUE_BASELINES}
 DEFAULT_RECIPES = (
     "erm,class_weight,oversample,undersample,balanced_batches,smote,focal,class_balanced,logit_adjustment,"
     "metabalance,logistic"
+)
+DEFAULT_VALUE_RECIPES = (
+    "erm,l1,sqrt_inverse_density,lds,lds_fds,dense_weight,balanced_mse,conr,ranksim,regressor_retraining,metabalance,"
+    "ridge"
 )
 SETTINGS = (
     "hidden",
@@ -61,11 +76,12 @@ class Candidate:
         return [dict(zip(keys, values)) for values in product(*(values for _, values in self.options))]
 
 
-def parse_candidates(text: str) -> list[Candidate]:
-    """Reads ``a,b(option=value),c(option=v1|v2)``.
+def parse_candidates(text: str, kind: str = "classes") -> list[Candidate]:
+    """Reads ``a,b(option=value),c(option=v1|v2)``: recipes and baselines for that kind of target.
 
     Raises:
-        ValueError: An unknown name (the nearest are given), an unknown option, or text of another form.
+        ValueError: An unknown name (the nearest are given), one for another kind, an unknown option, or text of another
+            form.
 
     >>> [c.label for c in parse_candidates("erm, metabalance(order=2,inner_lr=0.1|0.3)")]
     ['erm', 'metabalance(order=2,inner_lr=0.1|0.3)']
@@ -76,10 +92,16 @@ def parse_candidates(text: str) -> list[Candidate]:
         if not match:
             raise ValueError(f"{part!r} is not a recipe; write NAME or NAME(option=value,other=v1|v2)")
         name = match[1].replace("-", "_").lower()
-        names = [m.name for m in METHODS if m.recipe] + ["compose"]  # no method: parts of several
+        names = [m.name for m in METHODS if m.recipe and kind in m.kinds]
+        names += ["compose"] if kind == "classes" else []  # no method: parts of several
         if name not in names:
             near = nearest(name, names)
             hint = f"did you mean {' or '.join(near)}?" if near else f"use one of {', '.join(names)}"
+            other = next((m for m in METHODS if m.recipe and m.name == name), None)
+            if other is not None:
+                raise ValueError(
+                    f"the recipe {match[1]!r} is for a target of {' or '.join(other.kinds)}, and this one is of {kind}; {hint}"
+                )
             raise ValueError(f"the recipe {match[1]!r} is unknown; {hint}")
         options: list[tuple[str, tuple[Any, ...]]] = []
         for assignment in _split(match[2] or ""):
@@ -96,23 +118,31 @@ def parse_candidates(text: str) -> list[Candidate]:
     return list(found.values())
 
 
-def check_options(candidate: Candidate) -> None:
+def check_options(candidate: Candidate, kind: str = "classes") -> None:
     """Refuses options that neither the recipe nor the network knows (imports torch).
 
     Raises:
         ValueError: Naming the option and those that exist.
     """
-    if candidate.name in BASELINES:
-        from metabalance.study.baselines import baseline_options
-
-        known: Mapping[str, Any] = baseline_options(candidate.name)
+    if candidate.name in KIND_BASELINES[kind]:
+        known: Mapping[str, Any] = options_of_baseline(candidate.name, kind)
     else:
         from metabalance.recipes import recipe_options
 
-        known = {**recipe_options(candidate.name), **dict.fromkeys(SETTINGS)}
+        known = {**recipe_options(candidate.name, kind), **dict.fromkeys(SETTINGS)}
     for key, _ in candidate.options:
         if key not in known:
             raise ValueError(f"{candidate.name} has no option {key!r}; it has {', '.join(known)}")
+
+
+def options_of_baseline(name: str, kind: str) -> Mapping[str, Any]:
+    if kind == "values":
+        from metabalance.study.values.baselines import value_baseline_options
+
+        return value_baseline_options(name)
+    from metabalance.study.baselines import baseline_options
+
+    return baseline_options(name)
 
 
 def _split(text: str) -> list[str]:

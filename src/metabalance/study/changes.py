@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from metabalance.study.sources import Source
+from metabalance.study.sources import Studied
 
 __all__ = ["changes", "describe"]
 
 MOST_NAMES = 5
 
 
-def describe(source: Source) -> dict[str, Any]:
+def describe(source: Studied) -> dict[str, Any]:
     """Rows and a hash of each column, of the target, of groups and time, as JSON; for :func:`changes`.
 
     Images have one column, ``pixels``, and their size.
@@ -23,7 +23,7 @@ def describe(source: Source) -> dict[str, Any]:
         "rows": len(source.target),
         "image": None if source.image_shape is None else list(source.image_shape),
         "columns": columns if pixels is None else {"pixels": _digest(pixels)},
-        "target": _digest(source.target, repr(source.classes)),
+        "target": _digest(source.target, repr(getattr(source, "classes", None))),
         "groups": None if source.groups is None else _digest(source.groups),
         "time": None if source.time is None else _digest(source.time),
     }

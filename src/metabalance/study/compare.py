@@ -11,10 +11,11 @@ import numpy as np
 
 from metabalance import __version__
 from metabalance.data.errors import DataError
-from metabalance.study.candidates import BASELINES, Candidate
+from metabalance.study.candidates import KIND_BASELINES, Candidate
 from metabalance.study.changes import describe
 from metabalance.study.engines import EngineChoice, open_engine
-from metabalance.study.sources import Source, Table
+from metabalance.study.kinds import kind_of
+from metabalance.study.sources import Studied, Table
 from metabalance.study.store import RunStore, cannot_write, locked
 
 __all__ = ["BASELINE", "Plan", "Progress", "Table", "run_comparison"]
@@ -33,7 +34,7 @@ class Plan:
         seeds: Repetitions with new shuffles.
         metric: The primary metric.
         validation_fraction: Share of each training part for early stopping, calibration and decisions.
-        cost: Cost matrix ``(C, C)`` or None.
+        cost: Cost matrix ``(C, C)`` or None; of classes.
         network: Settings of every network.
         workers: Fits at a time; None is all that the engine has.
         engine: Where the fits run. Neither is part of the protocol.
@@ -59,23 +60,21 @@ class Plan:
     dedupe: bool = False
     tune: int = 0
 
-    def protocol(self, table: Source) -> dict[str, Any]:
+    def protocol(self, table: Studied) -> dict[str, Any]:
         """What must not change between a run and its continuation. More recipes may be added."""
         return {
             "format": 1,
             "version": __version__,
             "data_fingerprint": table.fingerprint,
             "target": table.target_name,
-            "positive": str(table.classes[table.positive]),
             "folds": self.folds,
             "seeds": self.seeds,
             "metric": self.metric,
             "validation_fraction": self.validation_fraction,
-            "cost": None if self.cost is None else [list(row) for row in self.cost],
             "network": {key: list(v) if isinstance(v, tuple) else v for key, v in self.network.items()},
-            "min_positives": self.min_positives,
             "dedupe": self.dedupe,
             "tune": self.tune,
+            **kind_of(table.kind).protocol(self, table),
         }
 
 
@@ -104,7 +103,7 @@ class Progress:
 class Run:
     """What a comparison leaves for the summary."""
 
-    table: Source
+    table: Studied
     plan: Plan
     store: RunStore
     candidates: tuple[Candidate, ...]
@@ -117,7 +116,7 @@ class Run:
 
 
 def run_comparison(
-    table: Source, plan: Plan, folder: Path, report: Callable[[Progress], None] = lambda progress: None
+    table: Studied, plan: Plan, folder: Path, report: Callable[[Progress], None] = lambda progress: None
 ) -> Run:
     """Fits every candidate on every split, going on where an earlier run stopped.
 
@@ -128,26 +127,21 @@ def run_comparison(
         report: Called after each fit.
 
     Raises:
-        DataError: A class has too few rows, or the folder holds another run.
+        DataError: The rows cannot be divided so, or the folder holds another run.
     """
-    from metabalance.study.splits import duplicates_across, make_splits
+    from metabalance.study.divide import divide
+    from metabalance.study.splits import duplicates_across
 
     started = time.monotonic()
     candidates = plan.candidates
     if BASELINE not in [c.label for c in candidates]:
         candidates = (Candidate(BASELINE), *candidates)
     groups = _groups(table, plan)
-    if groups is None and table.time is None:
-        _enough_rows(table, plan.folds)
-    splits = [
-        split
-        for seed in range(plan.seeds)
-        for split in make_splits(
-            table.target, folds=plan.folds, seed=seed, groups=groups, time=table.time, classes=table.classes
-        )
-    ]
+    kind_of(table.kind).check(table, plan.folds, timed=table.time is not None)
     # Before the folder is touched: rows that cannot be divided are no run.
-    inner = {(s.seed, s.fold): _inner(s, table, plan, groups) for s in splits}
+    splits, inner = divide(
+        table, folds=plan.folds, seeds=plan.seeds, validation_fraction=plan.validation_fraction, groups=groups
+    )
     duplicates = _duplicates(duplicates_across(table.rows, splits), splits)
     store = RunStore(folder)
     store.open(plan.protocol(table), describe(table))
@@ -161,11 +155,10 @@ def run_comparison(
 
 
 def _fit_missing(
-    table: Source, plan: Plan, candidates: tuple[Candidate, ...], splits: list[Any], inner: dict, store: RunStore,
+    table: Studied, plan: Plan, candidates: tuple[Candidate, ...], splits: list[Any], inner: dict, store: RunStore,
     started: float, report: Callable[[Progress], None],
 ) -> tuple[dict[tuple[str, int, int], tuple[str, str]], bool]:  # fmt: skip
     """Fits what is not stored yet; returns what failed, and whether everything was tried."""
-    from metabalance.study.fitting import Settings
     from metabalance.study.jobs import UNSTORED, clear
 
     wanted = [(c, s) for s in splits for c in candidates]
@@ -173,15 +166,8 @@ def _fit_missing(
     done = len(wanted) - len(missing)
     report(Progress(done, len(wanted), "", "stored"))
     scratch = store.folder / "scratch"
-    settings = Settings(
-        monitor=plan.metric if _is_score(plan.metric) else "average_precision",
-        cost=plan.cost,
-        positive=table.positive,
-        min_positives=plan.min_positives,
-        network=plan.network,
-        max_seconds=plan.fit_limit,
-        tune=plan.tune,
-    )
+    kind = kind_of(table.kind)
+    settings = kind.settings(plan, table)
     failures: dict[tuple[str, int, int], tuple[str, str]] = {}
     if not missing:
         return failures, True
@@ -205,7 +191,7 @@ def _fit_missing(
         prepare = engine.prepare(seed, fold, {"fit": fit, "validation": validation, "test": split.test})
         tasks = [
             engine.fit(
-                prepare, seed, fold, c, len(table.classes), settings, store.files(c.label, seed, fold), limit
+                prepare, seed, fold, c, kind.size(table), settings, store.files(c.label, seed, fold), limit
             )
             for c in todo
         ]
@@ -239,33 +225,6 @@ def _fit_missing(
     return failures, done == len(wanted)
 
 
-def _enough_rows(table: Source, folds: int) -> None:
-    """A class needs a row in each test part, and two in each training part: to fit and to validate."""
-    counts = np.bincount(table.target)
-    n, label = int(counts.min()), table.classes[int(counts.argmin())]
-
-    def enough(k: int) -> bool:
-        return n >= k and n - -(-n // k) >= 2  # the largest fold takes the most out of its training part
-
-    if not enough(folds):
-        nearest = min(filter(enough, range(2, n + 1)), key=lambda k: abs(k - folds), default=None)
-        other = "" if nearest is None else f"use --folds {nearest}, "
-        raise DataError(
-            f"class {label!r} has {n} rows, too few for {folds} folds: each needs one row of it to test on, "
-            f"and two more to fit and to validate; {other}merge it with another class, remove it, or add rows"
-        )
-
-
-def _inner(split: Any, table: Source, plan: Plan, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of a training part to fit on, and those to validate on."""
-    from metabalance.study.splits import carve_validation
-
-    return carve_validation(
-        split.train, table.target, fraction=plan.validation_fraction, seed=split.seed,
-        groups=groups, time=table.time, classes=table.classes,
-    )  # fmt: skip
-
-
 def _ordered(preparing: dict, fitting: dict) -> list[Any]:
     """Each split is prepared while the one before it is fitted."""
     keys = list(preparing)
@@ -275,7 +234,7 @@ def _ordered(preparing: dict, fitting: dict) -> list[Any]:
     return tasks
 
 
-def _groups(table: Source, plan: Plan) -> np.ndarray | None:
+def _groups(table: Studied, plan: Plan) -> np.ndarray | None:
     from metabalance.study.splits import duplicate_groups
 
     return duplicate_groups(table.rows, table.groups) if plan.dedupe else table.groups
@@ -287,15 +246,9 @@ def _duplicates(found: list[Any], splits: list[Any]) -> dict[str, Any]:
     return {"rows": rows, "share": rows / sum(len(s.test) for s in splits if s.seed == 0)}
 
 
-def _is_score(metric: str) -> bool:
-    from metabalance.judge.metrics import get_metric
-
-    return metric != "expected_cost" and get_metric(metric).kind == "score"
-
-
 def baseline_names() -> tuple[str, ...]:
     """Baselines that are no remedies: they are never called one in the advice."""
-    return (BASELINE, *BASELINES)
+    return (BASELINE, "mean", *(name for names in KIND_BASELINES.values() for name in names))
 
 
 def as_plain(finding: Any) -> dict[str, Any]:

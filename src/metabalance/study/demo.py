@@ -57,7 +57,8 @@ def demo_images(folder: Path, new: Path, seed: int = 0) -> None:
 
 def demo_command(*, out: Path, workers: int | None) -> None:
     """Writes the data, runs ``compare``, ``fit`` and ``predict`` on them, and says where everything lies."""
-    from metabalance.study.commands import compare_command, fit_command
+    from metabalance.study.commands import compare_command
+    from metabalance.study.fit_command import fit_command
     from metabalance.study.predict_command import predict_command
     from metabalance.study.store import write_atomically
 

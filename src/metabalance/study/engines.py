@@ -14,8 +14,8 @@ import numpy as np
 
 from metabalance.data.errors import DataError
 from metabalance.study.candidates import Candidate
-from metabalance.study.fitting import Settings
 from metabalance.study.jobs import FoldData, fit_arrays, fit_fold, prepare_arrays, prepare_fold, stored
+from metabalance.study.kinds import FitSettings
 from metabalance.study.sources import load_rows
 from metabalance.study.workers import Outcome, Task, default_workers, run_tasks
 
@@ -74,7 +74,7 @@ class Engine(Protocol):
         """A task that prepares a split."""
 
     def fit(
-        self, needs: Task, seed: int, fold: int, candidate: Candidate, num_classes: int, settings: Settings,
+        self, needs: Task, seed: int, fold: int, candidate: Candidate, size: int, settings: FitSettings,
         files: tuple[Path, Path], seconds: float | None,
     ) -> Task:  # fmt: skip
         """A task whose value is the record of a stored fit, or ``{UNSTORED: why}``; ``files`` are those of the store."""
@@ -104,12 +104,12 @@ class LocalEngine:
         return Task(f"prepare/{seed}/{fold}", prepare_fold, (data, self.source, parts))
 
     def fit(
-        self, needs: Task, seed: int, fold: int, candidate: Candidate, num_classes: int, settings: Settings,
+        self, needs: Task, seed: int, fold: int, candidate: Candidate, size: int, settings: FitSettings,
         files: tuple[Path, Path], seconds: float | None,
     ) -> Task:  # fmt: skip
         data = FoldData(self.folder, seed, fold)
         return Task(
-            f"{candidate.label}/{seed}/{fold}", fit_fold, (data, candidate, num_classes, settings, *files),
+            f"{candidate.label}/{seed}/{fold}", fit_fold, (data, candidate, size, settings, *files),
             needs=needs.key, seconds=seconds, family=candidate.label,
         )  # fmt: skip
 
@@ -144,7 +144,7 @@ class RayEngine:
         return Task(f"prepare/{seed}/{fold}", prepare_arrays, (Shared("rows"), parts))
 
     def fit(
-        self, needs: Task, seed: int, fold: int, candidate: Candidate, num_classes: int, settings: Settings,
+        self, needs: Task, seed: int, fold: int, candidate: Candidate, size: int, settings: FitSettings,
         files: tuple[Path, Path], seconds: float | None,
     ) -> Task:  # fmt: skip
         from metabalance.study.ray_engine import Kept
@@ -152,7 +152,7 @@ class RayEngine:
         key = f"{candidate.label}/{seed}/{fold}"
         self.results[key] = files[0]  # trials of a search stay in the worker's memory
         return Task(
-            key, fit_arrays, (Kept(needs.key), candidate, num_classes, settings, seed, fold),
+            key, fit_arrays, (Kept(needs.key), candidate, size, settings, seed, fold),
             needs=needs.key, seconds=seconds, family=candidate.label,
         )  # fmt: skip
 

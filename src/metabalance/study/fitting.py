@@ -1,15 +1,13 @@
 """One candidate on one training part: trained, calibrated, its decisions chosen on the validation part."""
 
-import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from metabalance import __version__
 from metabalance.adjust.base import Calibration
 from metabalance.adjust.calibrations import get_calibration
 from metabalance.adjust.choose import choose_decision
@@ -17,9 +15,9 @@ from metabalance.adjust.decision import Decision
 from metabalance.adjust.prior import shift_log_prior
 from metabalance.judge.metrics import get_metric
 from metabalance.study.candidates import BASELINES, SETTINGS, Candidate
-from metabalance.study.search import Attempt, Watch, search
-from metabalance.study.spaces import search_space
-from metabalance.study.unfinished import Points, checkpoint_name
+from metabalance.study.choosing import choose_options
+from metabalance.study.evidence import training_record
+from metabalance.study.search import Attempt, Watch
 
 __all__ = ["Fitted", "Settings", "binary_or_all", "fit_candidate", "rehearse", "train_one"]
 
@@ -58,6 +56,30 @@ class Settings:
     max_seconds: float | None = None
     tune: int = 0
     checkpoint: Path | None = None
+
+    def work(
+        self, candidate: Candidate, train: Any, validation: Any, test: np.ndarray, size: int, *, seed: int, fold: int,
+        tuning: Path | None = None,
+    ) -> tuple[dict[str, Any], np.ndarray]:  # fmt: skip
+        """One fit of a comparison; see :class:`~metabalance.study.kinds.FitSettings`. Gives probabilities ``(N, C)``.
+
+        The test part is read when everything is chosen.
+        """
+        fitted = fit_candidate(candidate, train, validation, size, seed * 1000 + fold, self, tuning)
+        record = {
+            "label": candidate.label,
+            "seed": seed,
+            "fold": fold,
+            "options": {key: list(v) if isinstance(v, tuple) else v for key, v in fitted.options.items()},
+            "seconds": fitted.seconds,
+            "validation": fitted.validation,
+            "decisions": {name: decision.to_dict() for name, decision in fitted.decisions.items()},
+            "calibrator": fitted.calibrator.to_dict(),
+            "notes": list(fitted.notes),
+            "tuning": fitted.tuning,
+            "training": training_record(fitted.model, self.monitor),
+        }
+        return record, fitted.predict_proba(test).astype(np.float32)
 
 
 @dataclass
@@ -146,24 +168,16 @@ def fit_candidate(
         # An undefined value never beats a defined one, even if it came first.
         return Attempt(options, float(np.nan_to_num(sign * value, nan=-np.inf)), model, scores, said)
 
-    grid, found = candidate.grid(), None
-    notes: list[str] = []
-    if (settings.tune or len(grid) > 1) and not enough:
-        used = f"{grid[0]} was" if grid[0] else "the defaults were"
-        notes.append(f"too few validation rows to tune: {used} used")
-        grid = grid[:1]
-    if settings.tune and enough:
-        assert isinstance(train, tuple)
-        space = search_space(candidate, settings.network, train[0].shape[1:])
-        identity = (
-            "" if tuning is None else _identity((candidate.label, space), train, validation, seed, settings)
-        )
-        found = search(attempt, space, settings.tune, seed, candidate.label, path=tuning, identity=identity)
-        best = found.best
-        notes += [*found.notes, *best.notes]
-    else:
-        best, said = _best_of(grid, attempt, settings.checkpoint)
-        notes += said
+    best, found, notes = choose_options(
+        candidate,
+        attempt,
+        settings,
+        enough=enough,
+        train=train,
+        validation=validation,
+        seed=seed,
+        tuning=tuning,
+    )
     scores = best.scores
     if isinstance(train, tuple):
         source = np.bincount(train[1], minlength=num_classes) / len(train[1])
@@ -208,43 +222,6 @@ def fit_candidate(
         None if settings.prior is None else np.asarray(settings.prior),
         found.record if found else None,
     )
-
-
-def _identity(
-    searched: Any,
-    train: tuple[np.ndarray, np.ndarray],
-    validation: tuple[np.ndarray, np.ndarray],
-    seed: int,
-    settings: Settings,
-) -> str:
-    """What the trials of a search hang on; all but their number."""
-    digest = hashlib.sha256(
-        repr((__version__, searched, seed, replace(settings, tune=0, checkpoint=None))).encode()
-    )
-    for array in (*train, *validation):
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
-def _best_of(
-    grid: list[dict[str, Any]], attempt: Callable[..., Attempt], folder: Path | None
-) -> tuple[Attempt, list[str]]:
-    """The best of a grid, the first of equals, with what was said of all; goes on where a killed process stopped."""
-    points = Points(folder if len(grid) > 1 else None)
-
-    def tried(number: int) -> Attempt:
-        return attempt(grid[number], checkpoint=None if folder is None else folder / checkpoint_name(number))
-
-    best: Attempt | None = None
-    for number in range(len(points.finished), len(grid)):
-        found = tried(number)
-        if all(found.value > point["value"] for point in points.finished):
-            best = found
-        points.add(found.value, found.notes)
-    values = [point["value"] for point in points.finished]
-    if best is None:  # it won before an interruption
-        best = tried(values.index(max(values)))
-    return best, [note for point in points.finished for note in point["notes"]]
 
 
 def rehearse(

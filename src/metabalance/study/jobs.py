@@ -15,8 +15,7 @@ import numpy as np
 
 from metabalance.data.errors import DataError
 from metabalance.study.candidates import Candidate
-from metabalance.study.evidence import training_record
-from metabalance.study.fitting import Settings, fit_candidate
+from metabalance.study.kinds import FitSettings
 from metabalance.study.sources import load_rows, open_rows
 from metabalance.study.store import cannot_write, save_fit
 
@@ -82,12 +81,12 @@ def prepare_arrays(loaded: tuple[Any, np.ndarray], parts: dict[str, np.ndarray])
 def fit_fold(
     data: FoldData,
     candidate: Candidate,
-    num_classes: int,
-    settings: Settings,
+    size: int,
+    settings: FitSettings,
     result: Path,
     tuning: Path | None = None,
 ) -> dict[str, Any]:
-    """Fits a candidate on a prepared split and stores the record with the test probabilities.
+    """Fits a candidate on a prepared split and stores the record with what it gives for the test rows.
 
     ``tuning`` is a file for the trials of a search, or None.
 
@@ -95,19 +94,19 @@ def fit_fold(
         The record, or ``{UNSTORED: why}``.
     """
     arrays = {part: data.load(part) for part in PARTS}
-    return stored(result, *fit_arrays(arrays, candidate, num_classes, settings, data.seed, data.fold, tuning))
+    return stored(result, *fit_arrays(arrays, candidate, size, settings, data.seed, data.fold, tuning))
 
 
 def fit_arrays(
     arrays: Arrays,
     candidate: Candidate,
-    num_classes: int,
-    settings: Settings,
+    size: int,
+    settings: FitSettings,
     seed: int,
     fold: int,
     tuning: Path | None = None,
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """Fits a candidate on a prepared split; returns the record and the test probabilities ``(N, C)``.
+    """Fits a candidate on a prepared split; returns the record and what the fit gives for the test rows.
 
     The test part is read when everything is chosen.
     """
@@ -118,27 +117,15 @@ def fit_arrays(
     threadpool_limits(1)
     # The targets are small, and some libraries refuse what cannot be written to.
     train, validation = ((X, y.copy()) for X, y in (arrays["fit"], arrays["validation"]))
-    fitted = fit_candidate(candidate, train, validation, num_classes, seed * 1000 + fold, settings, tuning)
-    record = {
-        "label": candidate.label,
-        "seed": seed,
-        "fold": fold,
-        "options": {key: _plain(value) for key, value in fitted.options.items()},
-        "seconds": fitted.seconds,
-        "validation": fitted.validation,
-        "decisions": {name: decision.to_dict() for name, decision in fitted.decisions.items()},
-        "calibrator": fitted.calibrator.to_dict(),
-        "notes": list(fitted.notes),
-        "tuning": fitted.tuning,
-        "training": training_record(fitted.model, settings.monitor),
-    }
-    return record, fitted.predict_proba(arrays["test"][0])
+    return settings.work(
+        candidate, train, validation, arrays["test"][0], size, seed=seed, fold=fold, tuning=tuning
+    )
 
 
-def stored(result: Path, record: dict[str, Any], probabilities: np.ndarray) -> dict[str, Any]:
+def stored(result: Path, record: dict[str, Any], outputs: np.ndarray) -> dict[str, Any]:
     """Stores a fit; returns the record, or ``{UNSTORED: why}``."""
     try:
-        save_fit(result, record, probabilities)
+        save_fit(result, record, outputs)
     except DataError as error:  # not this candidate's failure: nothing more can be stored
         return {UNSTORED: str(error)}
     return record
@@ -162,10 +149,6 @@ def _save(path: Path, array: np.ndarray) -> None:
         temporary.replace(path)
     except OSError as error:  # numpy tells a full disk by counts of bytes
         raise cannot_write(path, OSError(error.errno, error.strerror or "is the disk full?")) from error
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def clear(folder: Path) -> None:

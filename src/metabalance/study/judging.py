@@ -10,6 +10,7 @@ import numpy as np
 from rich.markup import escape
 
 from metabalance.data.errors import DataError
+from metabalance.data.tables import read_table
 from metabalance.judge import (
     Metric,
     confusion,
@@ -24,9 +25,11 @@ from metabalance.study.given import as_data_errors, check_goal, cost_matrix, nam
 from metabalance.study.judging_against import compare_columns
 from metabalance.study.judging_priors import at_priors, parse_priors
 from metabalance.study.judging_tables import show_judgement
-from metabalance.study.scored import Scored, read_scored
+from metabalance.study.scored import Scored, scored_table
 from metabalance.study.store import write_atomically
 from metabalance.study.terminal import Console
+from metabalance.study.values.judging import judge_values, show_values
+from metabalance.study.values.scored import are_values, refuse_for_values, scored_values
 
 __all__ = ["judge_scored", "rates"]
 
@@ -47,7 +50,7 @@ def judge_command(
     *, data: Path, target: str, score: str | None, positive: str | None, decision: str | None, metrics: str | None,
     cost: str | None, groups: str | None, weight: str | None, json_path: Path | None, level: float, resamples: int,
     seed: int, stream: bool, overwrite: bool, header: bool, delimiter: str | None, against: str | None = None,
-    priors: str | None = None,
+    priors: str | None = None, task: str | None = None, train: Path | None = None, bin_width: float | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Prints the metrics of a scored file and, if asked, writes them as JSON."""
     if not 0 < level < 1:
@@ -58,11 +61,32 @@ def judge_command(
         except DataError as error:
             raise DataError(str(error).replace("--out", "--json")) from None
     named = names_of(metrics)
+    frame = None if stream else read_table(data, header=header, delimiter=delimiter)
+    if frame is not None and are_values(frame, target, task):
+        refuse_for_values(
+            {"--positive": positive, "--decision": decision, "--cost": cost, "--priors": priors}
+        )
+        values = scored_values(
+            frame, target=target, prediction=score, weight=weight, groups=groups, train=train, bin_width=bin_width,
+            name=Path(data).name,
+        )  # fmt: skip
+        result = judge_values(
+            values, named, against=names_of(against), level=level, resamples=resamples, seed=seed
+        )
+        show_values(Console(), result)
+        _write(result, json_path)
+        return result
+    if train is not None or bin_width is not None or (stream and task == "regression"):
+        option = "--stream" if stream else "--train" if train is not None else "--bin-width"
+        other = "classes" if stream else "predicted values"
+        raise DataError(
+            f"{option} is for {other}; leave it out, or say --task regression for predicted values"
+        )
     with as_data_errors():
         for name in named:
             get_metric(name, cost=((0, 1), (1, 0)) if cost else None)
     columns = {"score": score, "positive": positive, "decision": decision, "weight": weight}
-    if stream:
+    if frame is None:
         from metabalance.study.judging_stream import judge_stream
 
         if groups or cost or against or priors:
@@ -72,9 +96,8 @@ def judge_command(
         with as_data_errors():
             result = judge_stream(data, target=target, metrics=named, level=level, **columns)
     else:
-        scored = read_scored(
-            data, target=target, groups=groups, header=header, delimiter=delimiter, **columns
-        )
+        assert frame is not None
+        scored = scored_table(frame, target=target, groups=groups, name=Path(data).name, **columns)
         matrix = cost_matrix(cost, scored)  # type: ignore[arg-type]  # it asks for the classes and the positive one
         settings: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}
         result = judge_scored(scored, named, cost=matrix, **settings)
@@ -88,10 +111,14 @@ def judge_command(
             with as_data_errors():
                 result["against"] = compare_columns(scored, names_of(against), chosen, **settings)
     show_judgement(Console(), result)
+    _write(result, json_path)
+    return result
+
+
+def _write(result: dict[str, Any], json_path: Path | None) -> None:
     if json_path is not None:
         write_atomically(json_path, json.dumps(plain(result), indent=2, allow_nan=False).encode())
         Console().print(f"\nJSON: {escape(str(json_path))}", highlight=False, soft_wrap=True)
-    return result
 
 
 def judge_scored(

@@ -32,11 +32,25 @@ def methods_command(*, stage: str | None, markdown: bool, as_json: bool, strateg
     console = Console()
     wide = console.width >= 120
     table = Table(box=None, pad_edge=False)
-    for column in ("name", "stage", "paper", "arXiv", "modality", *(["what it does"] if wide else [])):
+    for column in (
+        "name",
+        "stage",
+        "paper",
+        "arXiv",
+        "modality",
+        "target",
+        *(["what it does"] if wide else []),
+    ):
         table.add_column(column, overflow="fold")
     for m in shown:
         table.add_row(
-            m.name, m.stage, m.papers[0].short, m.arxiv or "", m.modality, *([m.what] if wide else [])
+            m.name,
+            m.stage,
+            m.papers[0].short,
+            m.arxiv or "",
+            m.modality,
+            ", ".join(m.kinds) if m.recipe else "",
+            *([m.what] if wide else []),
         )
     console.print(table)
 
@@ -54,6 +68,6 @@ def _show_strategies(markdown: bool) -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("recipe", *HEADS.values()):
         table.add_column(column)
-    for name, why in strategy_rows():
+    for name, why in [*strategy_rows(), *strategy_rows("values")]:
         table.add_row(name, *("yes" if reason is None else "no" for reason in why.values()))
     Console().print(table)

@@ -15,7 +15,10 @@ from metabalance.data.limits import machine_memory
 from metabalance.data.parts import PARQUET, ParquetParts, holds_parts, list_parts
 from metabalance.data.tables import read_table, resolve_column, to_pandas
 from metabalance.data.target import encode_target
-from metabalance.study.sources import ImageTable, Table
+from metabalance.data.value_checks import check_value_table
+from metabalance.data.values import encode_values, target_kind
+from metabalance.study.given import names_of
+from metabalance.study.sources import ImageTable, Table, ValueTable
 
 __all__ = [
     "beyond_memory",
@@ -24,6 +27,7 @@ __all__ = [
     "load_table",
     "make_images",
     "make_table",
+    "make_values",
     "parse_duration",
     "parse_prior",
     "parse_size",
@@ -32,6 +36,7 @@ __all__ = [
 
 # A frame, what is made of it and copies on the way: this many times eight bytes for a value.
 COPIES = 4
+TASKS = ("classification", "regression")
 MEMORY_SHARE = 0.25
 
 
@@ -57,24 +62,32 @@ def beyond_memory(path: Path) -> str | None:
 
 def load_data(
     path: Path, target: str | None, *, image_size: str | None = None, skip_broken: bool = False,
-    positive: str | None = None, header: bool = True, delimiter: str | None = None, **columns: Any,
-) -> Table | ImageTable:  # fmt: skip
+    positive: str | None = None, header: bool = True, delimiter: str | None = None, task: str | None = None,
+    **columns: Any,
+) -> Table | ValueTable | ImageTable:  # fmt: skip
     """A table or images, as the path tells; see :func:`load_table` and :func:`load_images`.
 
     Args:
         path: A table's file, or images as :func:`~metabalance.data.images.read_images` takes them.
-        target: The target column of a table. Images have their folders' names.
+        target: The target column of a table, or several. Images have their folders' names.
         image_size: ``64`` or ``48x64``; see :func:`parse_size`.
         skip_broken: Leaves out images that cannot be read.
         positive: The positive class; by default the rarest.
         header: Of a text table.
         delimiter: Of a text table.
+        task: ``classification`` or ``regression``; by default the target tells.
         columns: ``groups``, ``time``, ``keep`` and ``drop`` of :func:`make_table`.
 
     Raises:
         DataError: The data cannot be used, or an option is for the other kind of data.
     """
+    if task not in (None, *TASKS):
+        raise DataError(f"--task {task!r} is unknown; use {' or '.join(TASKS)}")
     if holds_images(path):
+        if task == "regression":
+            raise DataError(
+                f"--task regression is for tables, but {path} holds images; MetaBalanceRegressor takes images and values"
+            )
         for option, given in (*columns.items(), ("delimiter", delimiter)):
             if given:
                 raise DataError(f"--{option} is for the columns of a table, but {path} holds images")
@@ -84,9 +97,49 @@ def load_data(
             raise DataError(f"{option} is for images, but {path} is a table")
     if target is None:
         raise DataError(
-            f"missing option '--target': {path} is a table, so name the column of the classes; --help tells more"
+            f"missing option '--target': {path} is a table, so name the column that is to be predicted; --help tells more"
         )
-    return load_table(path, target, header=header, delimiter=delimiter, positive=positive, **columns)
+    frame = read_table(path, header=header, delimiter=delimiter)
+    if kind_asked(frame, target, task, positive) == "values":
+        return make_values(frame, target, name=Path(path).name, **columns)
+    return make_table(frame, target, name=Path(path).name, positive=positive, **columns)
+
+
+def target_columns(frame: Any, target: str) -> list[str]:
+    """The columns that ``--target`` names: one, or several with commas between."""
+    if target in map(str, frame.columns) or "," not in target:
+        return [resolve_column(frame, target)]
+    names = [resolve_column(frame, name) for name in names_of(target)]
+    if len(set(names)) < len(names):
+        raise DataError(f"--target {target!r} names a column twice")
+    return names
+
+
+def kind_asked(frame: Any, target: str, task: str | None, positive: str | None = None) -> str:
+    """``"classes"`` or ``"values"``, as the user says or, if that is plain, as the target tells.
+
+    Raises:
+        DataError: The target may be either, or what was said does not go together.
+    """
+    names = target_columns(frame, target)
+    if task == "classification" or (task is None and positive is not None):
+        if len(names) > 1:
+            raise DataError(
+                f"--target {target!r} names {len(names)} columns, but classes have one; give --task regression"
+            )
+        return "classes"
+    if positive is not None:
+        raise DataError("--positive is for classes, and --task regression has none; leave one of the two out")
+    if task == "regression" or len(names) > 1:
+        return "values"
+    column = to_pandas(frame)[names[0]]
+    kind = target_kind(column)
+    if kind == "either":
+        raise DataError(
+            f"the target {names[0]!r} holds {column.nunique()} different whole numbers, which may be classes or a quantity; "
+            "say which with --task classification or --task regression"
+        )
+    return kind
 
 
 def load_images(
@@ -164,19 +217,7 @@ def make_table(
     frame = to_pandas(frame)
     column = resolve_column(frame, target)
     encoded = encode_target(frame[column], positive)
-    extra = {
-        role: resolve_column(frame, given) for role, given in (("groups", groups), ("time", time)) if given
-    }
-    for role, name_ in extra.items():
-        if name_ == column:
-            raise DataError(f"the target column {column!r} cannot also be the {role} column")
-    for name_ in (*keep, *drop):
-        if name_ in (column, *extra.values()):
-            raise DataError(
-                f"{name_!r} is no feature but the target, groups or time column; neither keep nor drop it"
-            )
-    if both := set(keep) & set(drop):
-        raise DataError(f"the column {both.pop()!r} cannot be both kept and dropped")
+    extra = _roles(frame, [column], groups, time, keep, drop)
     findings = check_table(
         frame.drop(columns=[c for c in drop if c in frame.columns and c != column]),
         str(column),
@@ -191,6 +232,62 @@ def make_table(
         time=_ordinal(frame[extra["time"]], extra["time"]) if time else None,
         findings=tuple(findings),
     )  # fmt: skip
+
+
+def make_values(
+    frame: Any,
+    target: str,
+    *,
+    name: str = "table",
+    groups: str | None = None,
+    time: str | None = None,
+    keep: tuple[str, ...] = (),
+    drop: tuple[str, ...] = (),
+) -> ValueTable:
+    """Checks a frame and separates a continuous target; arguments and errors as for :func:`make_table`.
+
+    Args:
+        target: The target's name or position, or several names with commas between.
+    """
+    frame = to_pandas(frame)
+    columns = target_columns(frame, target)
+    values = encode_values(frame[columns])
+    extra = _roles(frame, columns, groups, time, keep, drop)
+    findings = check_value_table(
+        frame.drop(columns=[c for c in drop if c in frame.columns and c not in columns]), values, **extra
+    )
+    features = apply_findings(frame.drop(columns=[*columns, *extra.values()]), findings, keep=keep, drop=drop)
+    return ValueTable(
+        name, features, values.table, values.names,
+        groups=_codes(frame[extra["groups"]]) if groups else None,
+        time=_ordinal(frame[extra["time"]], extra["time"]) if time else None,
+        findings=tuple(findings),
+    )  # fmt: skip
+
+
+def _roles(
+    frame: Any,
+    targets: list[str],
+    groups: str | None,
+    time: str | None,
+    keep: tuple[str, ...],
+    drop: tuple[str, ...],
+) -> dict[str, str]:
+    """The columns of groups and time; what cannot be is refused."""
+    extra = {
+        role: resolve_column(frame, given) for role, given in (("groups", groups), ("time", time)) if given
+    }
+    for role, name in extra.items():
+        if name in targets:
+            raise DataError(f"the target column {name!r} cannot also be the {role} column")
+    for name in (*keep, *drop):
+        if name in (*targets, *extra.values()):
+            raise DataError(
+                f"{name!r} is no feature but the target, groups or time column; neither keep nor drop it"
+            )
+    if both := set(keep) & set(drop):
+        raise DataError(f"the column {both.pop()!r} cannot be both kept and dropped")
+    return extra
 
 
 def _codes(series: Any) -> np.ndarray:

@@ -23,7 +23,7 @@ from metabalance.study.promise import WORSE, Kept, compare_with_promise
 from metabalance.study.reference import Reference, thinned
 from metabalance.study.rows import Finding, compare_columns, readable_rows
 
-__all__ = ["Monitored", "monitor_rows"]
+__all__ = ["Monitored", "monitor_rows", "readable_model"]
 
 ODDS = 1.25  # the least change of a class's odds that is worth a word
 MOST = 50_000  # rows that estimates with resampling use
@@ -110,7 +110,8 @@ def monitor_rows(
         raise DataError("there are no new rows; nothing can be said about them")
     findings: list[Finding] = []
     notes: list[str] = []
-    probabilities = _scored(model, rows, findings)
+    lenient, readable = readable_model(model, rows, findings)
+    probabilities = lenient.predict_proba(readable)
     drifts, found = compare_columns(model.preprocessor, rows, reference, 1 - level)
     findings += found
     old = _sums_to_one(reference.probabilities)
@@ -158,16 +159,16 @@ def monitor_rows(
     )
 
 
-def _scored(model: Any, rows: Any, findings: list[Finding]) -> np.ndarray:
-    """Probabilities, with absent and unreadable columns as missing, and a finding for each."""
+def readable_model(model: Any, rows: Any, findings: list[Finding]) -> tuple[Any, Any]:
+    """The model and the rows, with absent and unreadable columns as missing, and a finding for each."""
     if not isinstance(model.preprocessor, TablePreprocessor):
-        return model.predict_proba(rows)
+        return model, rows
     rows, found = readable_rows(model.preprocessor, rows)
     findings += found
     lenient = copy.copy(model)
     lenient.preprocessor = copy.copy(model.preprocessor)
     lenient.preprocessor.missing_columns = "impute"
-    return lenient.predict_proba(rows)
+    return lenient, rows
 
 
 def _recalibrated(

@@ -1,7 +1,7 @@
 """New rows beside a reference, column by column: what is absent, unreadable, never seen before, or moved."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from metabalance.data.errors import DataError
 from metabalance.data.preprocess import TablePreprocessor
 from metabalance.judge.paired import holm
 from metabalance.study.drift import FLOOR, Drift, binned_drift, level_drift
-from metabalance.study.reference import Reference, column_values, image_columns, summarise_column
+from metabalance.study.reference import column_values, image_columns, summarise_column
 
 __all__ = ["Finding", "compare_columns", "readable_rows"]
 
@@ -57,8 +57,20 @@ def readable_rows(preprocessor: TablePreprocessor, frame: Any) -> tuple[Any, lis
     return (frame.assign(**emptied) if emptied else frame), findings
 
 
+class Summaries(Protocol):
+    """What is remembered of the columns of old rows."""
+
+    @property
+    def columns(self) -> tuple[dict[str, Any], ...]:
+        """A summary of each, see :func:`~metabalance.study.reference.summarise_column`."""
+
+    @property
+    def thinning(self) -> float:
+        """Effective rows for each row of the summaries."""
+
+
 def compare_columns(
-    preprocessor: Any, rows: Any, reference: Reference, alpha: float
+    preprocessor: Any, rows: Any, reference: Summaries, alpha: float
 ) -> tuple[list[tuple[dict[str, Any], float]], list[Finding]]:
     """The drift of each column, as a dictionary with Holm's p-value, and its effect; and what is to be said.
 

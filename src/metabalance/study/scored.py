@@ -172,7 +172,8 @@ def _labels(series: pd.Series, what: str) -> np.ndarray:
     levels = len(np.unique(text.astype(str)))
     if levels > MAX_CLASSES or (pd.api.types.is_float_dtype(series.dtype) and levels > QUANTITY_LEVELS):
         raise DataError(
-            f"{what} has {levels} different values and is no class; name the column of true classes"
+            f"{what} has {levels} different values and is no class; name the column of true classes, or say --task "
+            "regression if it is a quantity that was predicted"
         )
     return text
 

@@ -60,7 +60,10 @@ class ValueScores:
     def __init__(self, trained: Any, level: float | None, by: str | None, prefix: str) -> None:
         self.trained = trained
         promise = trained.promise(level, by)
-        self.by, self.level = promise or (None, None)
+        self.by: str | None = None
+        self.level: float | None = None
+        if promise is not None:
+            self.by, self.level = promise
         kinds = ["prediction"] if promise is None else ["prediction", "low", "high"]
         several = len(trained.names) > 1
         self.names = [

@@ -7,27 +7,42 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from metabalance.study.sources import Source
+from metabalance.study.sources import Studied
 from metabalance.study.terminal import Console
 
 SHOWN_CLASSES = 12
 
 
-def show_table(console: Console, table: Source) -> None:
+def show_table(console: Console, table: Studied) -> None:
     """What was read, and what the checks found."""
+    what = _told_values(table) if table.kind == "values" else _told_classes(table)
+    console.print(
+        f"[bold]{escape(table.name)}[/]: " + escape(f"{table.described}, {what}"), highlight=False, soft_wrap=True
+    )  # fmt: skip
+    for finding in table.findings:
+        console.print(f"[yellow]{finding.code}[/] {escape(finding.message)}", highlight=False, soft_wrap=True)
+
+
+def _told_values(table: Any) -> str:
+    """Where each target lies, and how much of it is rare."""
+    from metabalance.study.values.summary import regions_of
+
+    told = []
+    for name, target, region in zip(table.names, table.target.T, regions_of(table.target)):
+        group = region.of(target)
+        rows = ", ".join(f"{word} {np.count_nonzero(group == word):,}" for word in ("many", "medium", "few"))
+        told.append(f"target {name}: {target.min():.4g} to {target.max():.4g}, rows by density: {rows}")
+    return "; ".join(told)
+
+
+def _told_classes(table: Any) -> str:
     counts = np.bincount(table.target, minlength=len(table.classes))
     order = np.argsort(-counts, kind="stable")[-SHOWN_CLASSES:]
     classes = ", ".join(f"{table.classes[i]} {counts[i]:,}" for i in order)
     if len(counts) > SHOWN_CLASSES:
         classes = f"{len(counts)} classes, the rarest {classes}"
     what = f"{table.target_name}: {classes}; positive: {table.classes[table.positive]}"
-    console.print(
-        f"[bold]{escape(table.name)}[/]: "
-        + escape(f"{table.described}, {'' if table.image_shape else 'target '}{what}"),
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
-    for finding in table.findings:
-        console.print(f"[yellow]{finding.code}[/] {escape(finding.message)}", highlight=False, soft_wrap=True)
+    return what if table.image_shape else f"target {what}"
 
 
 def show_streamed(console: Console, streamed: Any) -> None:

@@ -1,4 +1,4 @@
-"""What is studied, a table or images: whatever the rows are, a study asks them the same few questions."""
+"""What is studied, a table or images, classes or values: a study asks its rows the same few questions."""
 
 import hashlib
 from collections.abc import Callable
@@ -8,35 +8,34 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["ImageTable", "Source", "Table", "load_rows", "open_rows"]
+__all__ = ["ImageTable", "Source", "Studied", "Table", "ValueTable", "load_rows", "open_rows"]
 
+TARGET = "target.npy"
 SAMPLES = 3  # images of a class that the report shows
 SAMPLE_CLASSES = 20
 SAMPLE_SIDE = 64  # pixels at most
 
 
-class Source(Protocol):
-    """What splits, workers, report and model ask of the data.
+class Studied(Protocol):
+    """What splits, workers and the store ask of any data.
 
     Attributes:
         name: For titles.
-        target: Class indices ``(N,)``.
-        classes: Labels ``(C,)``.
-        positive: Index of the positive class.
-        target_name: What the classes are called.
+        target: ``(N, ...)``: class indices, or values.
+        target_name: What is predicted.
         groups: ``(N,)`` or None: rows of one group stay on one side.
         time: ``(N,)`` or None: the test part is later than the training part.
         findings: What the checks found.
     """
 
     @property
+    def kind(self) -> str:
+        """``"classes"`` or ``"values"``, see :mod:`metabalance.study.kinds`."""
+
+    @property
     def name(self) -> str: ...
     @property
     def target(self) -> np.ndarray: ...
-    @property
-    def classes(self) -> tuple[Any, ...]: ...
-    @property
-    def positive(self) -> int: ...
     @property
     def target_name(self) -> str: ...
     @property
@@ -75,8 +74,73 @@ class Source(Protocol):
         """Writes rows and target for :func:`load_rows`, which the engines call."""
 
 
+class Source(Studied, Protocol):
+    """Data whose target is a class.
+
+    Attributes:
+        classes: Labels ``(C,)``.
+        positive: Index of the positive class.
+    """
+
+    @property
+    def classes(self) -> tuple[Any, ...]: ...
+    @property
+    def positive(self) -> int: ...
+
+
+class _Frame:
+    """What tables have in common, whatever their target is."""
+
+    frame: Any
+    target: np.ndarray
+    groups: np.ndarray | None
+    time: np.ndarray | None
+
+    image_shape = None
+
+    @property
+    def rows(self) -> Any:
+        return self.frame
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of every value, the column names and the target."""
+        import pandas as pd
+
+        digest = hashlib.sha256()
+        digest.update(repr([str(c) for c in self.frame.columns]).encode())
+        digest.update(pd.util.hash_pandas_object(self.frame, index=False).to_numpy().tobytes())
+        for array in (self.target, self.groups, self.time):
+            if array is not None:
+                digest.update(pd.util.hash_array(np.asarray(array).ravel()).tobytes())
+        return digest.hexdigest()[:32]
+
+    @property
+    def described(self) -> str:
+        columns = self.frame.shape[1]
+        return f"{len(self.target):,} rows, {columns} feature{'s' * (columns != 1)}"
+
+    def facts(self) -> dict[str, Any]:
+        return {"columns": self.frame.shape[1]}
+
+    def take(self, index: np.ndarray) -> Any:
+        return self.frame.iloc[index]
+
+    def preprocessor(self, missing_columns: Any = "error") -> Any:
+        from metabalance.data.preprocess import TablePreprocessor
+
+        return TablePreprocessor(missing_columns=missing_columns)
+
+    def write(self, folder: Path) -> Path:
+        frame = self.frame.reset_index(drop=True).copy(deep=False)
+        frame.columns = [str(c) for c in frame.columns]
+        np.save(folder / TARGET, self.target)
+        frame.to_feather(folder / "table.feather")
+        return folder / "table.feather"
+
+
 @dataclass(frozen=True)
-class Table:
+class Table(_Frame):
     """A checked table, ready to be split.
 
     Args:
@@ -101,50 +165,36 @@ class Table:
     time: np.ndarray | None = None
     findings: tuple[Any, ...] = ()
 
-    image_shape = None
+    kind = "classes"
+
+
+@dataclass(frozen=True)
+class ValueTable(_Frame):
+    """A checked table with a continuous target, ready to be split.
+
+    Args:
+        name: For titles.
+        frame: Features ``(N, D)``, a pandas frame; targets, groups and time are not in it.
+        target: ``(N, T)``, float64.
+        names: Of the target columns ``(T,)``.
+        groups: ``(N,)`` or None: rows of one group stay on one side.
+        time: ``(N,)`` or None: the test part is later than the training part.
+        findings: What the checks found.
+    """
+
+    name: str
+    frame: Any
+    target: np.ndarray
+    names: tuple[str, ...]
+    groups: np.ndarray | None = None
+    time: np.ndarray | None = None
+    findings: tuple[Any, ...] = ()
+
+    kind = "values"
 
     @property
-    def rows(self) -> Any:
-        return self.frame
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of every value, the column names and the target."""
-        import pandas as pd
-
-        digest = hashlib.sha256()
-        digest.update(repr([str(c) for c in self.frame.columns]).encode())
-        digest.update(pd.util.hash_pandas_object(self.frame, index=False).to_numpy().tobytes())
-        for array in (self.target, self.groups, self.time):
-            if array is not None:
-                digest.update(pd.util.hash_array(np.asarray(array)).tobytes())
-        return digest.hexdigest()[:32]
-
-    @property
-    def described(self) -> str:
-        columns = self.frame.shape[1]
-        return f"{len(self.target):,} rows, {columns} feature{'s' * (columns != 1)}"
-
-    def facts(self) -> dict[str, Any]:
-        return {"columns": self.frame.shape[1]}
-
-    def take(self, index: np.ndarray) -> Any:
-        return self.frame.iloc[index]
-
-    def preprocessor(self, missing_columns: Any = "error") -> Any:
-        from metabalance.data.preprocess import TablePreprocessor
-
-        return TablePreprocessor(missing_columns=missing_columns)
-
-    def write(self, folder: Path) -> Path:
-        frame = self.frame.reset_index(drop=True).copy(deep=False)
-        frame.columns = [str(c) for c in frame.columns]
-        name = "target"
-        while name in frame.columns:  # a feature of that name would be overwritten
-            name += "_"
-        frame.insert(frame.shape[1], name, self.target)
-        frame.to_feather(folder / "table.feather")
-        return folder / "table.feather"
+    def target_name(self) -> str:
+        return ", ".join(self.names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +224,8 @@ class ImageTable:
     time: np.ndarray | None = None
     findings: tuple[Any, ...] = ()
     names: tuple[str, ...] = ()
+
+    kind = "classes"
 
     @property
     def rows(self) -> np.ndarray:
@@ -222,24 +274,23 @@ class ImageTable:
         return ImagePreprocessor(self.image_shape)
 
     def write(self, folder: Path) -> Path:
-        np.save(folder / "target.npy", self.target)
+        np.save(folder / TARGET, self.target)
         np.save(folder / "images.npy", self.pixels)
         return folder / "images.npy"
 
 
 def load_rows(path: Path) -> tuple[Any, np.ndarray]:
-    """What :meth:`Source.write` wrote: the rows, a frame or pixels mapped from the file, and the target ``(N,)``."""
+    """What :meth:`Studied.write` wrote: the rows, a frame or pixels mapped from the file, and the target ``(N, ...)``."""
+    target = np.load(path.with_name(TARGET))
     if path.suffix == ".npy":
-        return np.load(path, mmap_mode="r"), np.load(path.with_name("target.npy"))
+        return np.load(path, mmap_mode="r"), target
     import pandas as pd
 
-    frame = pd.read_feather(path)
-    target = frame.pop(frame.columns[-1]).to_numpy()
-    return frame, target
+    return pd.read_feather(path), target
 
 
 def open_rows(rows: Any, target: np.ndarray) -> tuple[Callable[[np.ndarray], Any], np.ndarray, Any]:
-    """What :func:`load_rows` gave: how to take rows, the target ``(N,)``, and an unfitted preprocessor."""
+    """What :func:`load_rows` gave: how to take rows, the target ``(N, ...)``, and an unfitted preprocessor."""
     if isinstance(rows, np.ndarray):
         from metabalance.data.pixels import ImagePreprocessor
 

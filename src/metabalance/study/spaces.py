@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from metabalance.study.candidates import BASELINES, SETTINGS, Candidate
+from metabalance.study.candidates import KIND_BASELINES, SETTINGS, Candidate, options_of_baseline
 
-__all__ = ["NETWORK", "SPACES", "Choice", "Real", "SearchSpace", "Whole", "search_space"]
+__all__ = ["NETWORK", "SPACES", "VALUE_SPACES", "Choice", "Real", "SearchSpace", "Whole", "search_space"]
 
 
 @dataclass(frozen=True)
@@ -172,6 +172,37 @@ SPACES: dict[str, dict[str, Space]] = {
     "compose": {},
 }
 
+TREES = ("lightgbm", "xgboost")
+KERNEL: dict[str, Space] = {"kernel_size": Choice((3, 5, 9, 15)), "sigma": Real(0.5, 5.0, log=True)}
+# Of a continuous target. What the cards leave open is ours: around the published value, or around the default that follows
+# from the data.
+VALUE_SPACES: dict[str, dict[str, Space]] = {
+    "erm": {},
+    "l1": {},
+    "huber": {},
+    "ridge": {"alpha": Real(1e-3, 1e4, log=True)},
+    **{name: SPACES[name] for name in TREES},
+    "mean": {},
+    "inverse_density": {},
+    "sqrt_inverse_density": {},
+    "lds": {"reweight": Choice(("sqrt_inv", "inverse")), **KERNEL},
+    "fds": KERNEL,
+    "lds_fds": {},
+    "dense_weight": {"alpha": Real(0.1, 2.0)},  # Steininger et al. 2021 look at 0 to 2
+    "balanced_mse": {"variant": Choice(("bmc", "gai", "bni"))},
+    "focal_r": {"gamma": Real(0.5, 3.0)},
+    "conr": {"coefficient": CONTRAST, "temperature": TEMPERATURE},
+    "ranksim": {"coefficient": Real(0.01, 10.0, log=True)},
+    "regressor_retraining": {},
+    "smogn": {},
+    "smoter": {},
+    "rare_over": {},
+    "quantile": {},
+    "gaussian": {"beta": Real(0.0, 1.0)},  # Seitzer et al. 2022
+    "metabalance": {"inner_lr": RATE},
+    "compose": {},
+}
+
 # (recipe, option): what that option sets itself once it is given.
 SET_BY = {
     ("metabalance", "preset"): ("inner_lr", "leak", "lr", "weight_decay", "batch_size"),
@@ -196,7 +227,10 @@ class SearchSpace:
 
 
 def search_space(
-    candidate: Candidate, network: Mapping[str, Any] | None = None, shape: Sequence[int] = (1,)
+    candidate: Candidate,
+    network: Mapping[str, Any] | None = None,
+    shape: Sequence[int] = (1,),
+    kind: str = "classes",
 ) -> SearchSpace:
     """The search space of a candidate: its own options and, for a network, those of :data:`NETWORK`.
 
@@ -206,6 +240,7 @@ def search_space(
         candidate: Recipe or baseline.
         network: Settings of every network, where the search starts.
         shape: Of one input, ``(D,)`` or ``(channels, height, width)``.
+        kind: Of target, ``"classes"`` or ``"values"``.
 
     >>> from metabalance.study.candidates import parse_candidates
     >>> space = search_space(parse_candidates("focal(lr=0.01,gamma=1|2)")[0])
@@ -213,18 +248,17 @@ def search_space(
     ({'lr': 0.01, 'gamma': 1}, Choice(values=(1, 2)), False)
     """
     given, settings = dict(candidate.options), dict(network or {})
-    spaces = dict(SPACES[candidate.name])
-    if candidate.name in BASELINES:
-        from metabalance.study.baselines import baseline_options
-
-        defaults = baseline_options(candidate.name)
+    spaces = dict((SPACES if kind == "classes" else VALUE_SPACES)[candidate.name])
+    if candidate.name in KIND_BASELINES[kind]:
+        defaults = dict(options_of_baseline(candidate.name, kind))
     else:
         from metabalance.estimator import MetaBalanceClassifier
         from metabalance.recipes import recipe_options
 
-        # A setting of the network goes before an option of the same name, as in the parentheses.
+        # A setting of the network goes before an option of the same name, as in the parentheses. Both estimators have
+        # the same.
         network_defaults = {k: v for k, v in MetaBalanceClassifier().get_params().items() if k in SETTINGS}
-        defaults = recipe_options(candidate.name) | network_defaults | settings
+        defaults = recipe_options(candidate.name, kind) | network_defaults | settings
         size = defaults["batch_size"]
         around = tuple(dict.fromkeys(max(16, n) for n in (size // 4, size // 2, size, 2 * size)))
         spaces |= NETWORK | {"batch_size": Choice(around)}

@@ -187,9 +187,9 @@ class RunStore:
 
 
 def save_fit(path: Path, record: dict[str, Any], probabilities: np.ndarray) -> None:
-    """Stores one fit: a JSON record and the calibrated test probabilities, float32."""
+    """Stores one fit: a JSON record and what it gives for the test rows."""
     buffer = io.BytesIO()
-    text, probabilities = json.dumps(record), probabilities.astype(np.float32)
+    text = json.dumps(record)
     digest = np.array(_digest(text, probabilities))
     np.savez(buffer, record=np.array(text), probabilities=probabilities, sha256=digest)
     write_atomically(path, buffer.getvalue())

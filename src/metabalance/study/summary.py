@@ -8,62 +8,18 @@ from typing import Any
 import numpy as np
 
 from metabalance import __version__
-from metabalance.adjust.decision import Decision
 from metabalance.data.errors import DataError
 from metabalance.data.limits import parse_json, read_file
 from metabalance.judge.intervals import corrected_resampled_interval
-from metabalance.judge.metrics import get_metric
 from metabalance.judge.paired import holm, paired_difference
 from metabalance.plain import plain
 from metabalance.study.compare import BASELINE, Run, as_plain, baseline_names
-from metabalance.study.evidence import evidence
-from metabalance.study.points import OperatingPoints
+from metabalance.study.kinds import Measure, kind_of
 
-__all__ = ["advice", "fit_metrics", "read_results", "summarise", "write_results"]
+__all__ = ["advice", "read_results", "summarise", "write_results"]
 
-SCORES = ("roc_auc", "average_precision", "brier", "log_loss")
-DECISIONS = ("f1", "balanced_accuracy")
-UNBOUNDED = ("log_loss", "expected_cost", "brier")
 LEVEL = 0.95
 FEW_FITS = 10  # below, intervals are so wide that only large differences show
-
-
-def fit_metrics(
-    probabilities: np.ndarray,
-    target: np.ndarray,
-    positive: int,
-    decisions: dict[str, Decision],
-    cost: Any = None,
-    extra: str | None = None,
-) -> dict[str, float]:
-    """Every metric of one fit on its test part.
-
-    Args:
-        probabilities: Calibrated, ``(N, C)``.
-        target: Class indices ``(N,)``.
-        positive: Index of the positive class.
-        decisions: One per objective; each decision metric is taken at its own tuned threshold.
-        cost: Cost matrix ``(C, C)`` or None.
-        extra: A further metric.
-    """
-    binary = probabilities.shape[1] == 2
-    scores = probabilities[:, positive] if binary else probabilities
-    truth = (target == positive).astype(np.int64) if binary else target
-    values = {name: get_metric(name)(scores, truth) for name in SCORES}
-    for name in DECISIONS:
-        chosen = decisions[name].decide(probabilities)
-        values[name] = get_metric(name)((chosen == positive).astype(np.int64) if binary else chosen, truth)
-    if cost is not None:
-        chosen = decisions["cost"].decide(probabilities)
-        values["expected_cost"] = float(np.mean(np.asarray(cost)[target, chosen]))
-    if extra is not None and extra not in values:
-        metric = get_metric(extra)
-        if metric.kind == "score":
-            values[extra] = metric(scores, truth)
-        else:
-            chosen = decisions["f1"].decide(probabilities)
-            values[extra] = metric((chosen == positive).astype(np.int64) if binary else chosen, truth)
-    return values
 
 
 def summarise(run: Run, command: str = "") -> dict[str, Any]:
@@ -76,19 +32,17 @@ def summarise(run: Run, command: str = "") -> dict[str, Any]:
     table, plan = run.table, run.plan
     labels = [c.label for c in run.candidates]
     keys = [(s.seed, s.fold) for s in run.splits]
-    test_of = {(s.seed, s.fold): s.test for s in run.splits}
+    split_of = {(s.seed, s.fold): s for s in run.splits}
+    kind = kind_of(table.kind)
     share = float(np.mean([len(s.test) / (len(s.test) + len(s.train)) for s in run.splits]))
     rows: list[dict[str, Any]] = []
     values: dict[str, dict[tuple[int, int], dict[str, float]]] = defaultdict(dict)
-    pooled: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = defaultdict(list)
+    pooled: dict[str, list[Any]] = defaultdict(list)
     seconds: dict[str, list[float]] = defaultdict(list)
     notes: dict[str, dict[str, None]] = defaultdict(dict)
     trainings: dict[str, Any] = {}  # of the first fit
     for label, seed, fold, record in run.store.all(labels, keys):
-        probabilities = _all_classes(record["probabilities"])
-        target = table.target[test_of[seed, fold]]
-        decisions = {name: Decision.from_dict(d) for name, d in record["decisions"].items()}
-        found = fit_metrics(probabilities, target, table.positive, decisions, plan.cost, plan.metric)
+        found = kind.fit_metrics(record, table, split_of[seed, fold], plan)
         values[label][seed, fold] = found
         seconds[label].append(record["seconds"])
         notes[label].update(dict.fromkeys(record["notes"]))
@@ -98,16 +52,12 @@ def summarise(run: Run, command: str = "") -> dict[str, Any]:
             | {"options": str(record["options"])} | _searched(record) | found
         )  # fmt: skip
         if seed == 0:
-            decision = decisions["cost" if plan.cost is not None else "f1"]
-            pooled[label].append((probabilities, target, decision.decide(probabilities)))
+            pooled[label].append(kind.pooled(record, table, split_of[seed, fold], plan))
     for (label, seed, fold), (status, message) in run.failures.items():
         rows.append({"recipe": label, "seed": seed, "fold": fold, "status": status, "note": message})
 
-    names = list(
-        dict.fromkeys(
-            [plan.metric, *SCORES, *DECISIONS, *(["expected_cost"] if plan.cost is not None else [])]
-        )
-    )
+    names = kind.metrics(plan)
+    measures = {name: kind.measure(name, plan) for name in names}
     timed = table.time is not None
     recipes: list[dict[str, Any]] = []
     for label in labels:
@@ -121,12 +71,12 @@ def summarise(run: Run, command: str = "") -> dict[str, Any]:
                 "note": note,
                 "fits": len(values[label]),
                 "seconds": {"mean": float(np.mean(seconds[label])) if seconds[label] else float("nan")},
-                "metrics": {n: _interval(_series(n, timed, values[label]), n, share) for n in names},
+                "metrics": {n: _interval(_series(n, timed, values[label]), measures[n], share) for n in names},
                 "difference": {} if label == BASELINE else {
                     n: _difference(_series(n, timed, values[label], values[BASELINE]), share) for n in names
                 },
             }
-            | (_figures(pooled[label], table) if pooled[label] else {})
+            | (kind.figures(pooled[label], table) if pooled[label] else {})
             | {"training": trainings.get(label)}
         )  # fmt: skip
     for name in names:
@@ -135,8 +85,8 @@ def summarise(run: Run, command: str = "") -> dict[str, Any]:
         for recipe, p in zip(others, adjusted):
             recipe["difference"][name]["p_holm"] = float(p)
 
-    counts = np.bincount(table.target, minlength=len(table.classes))
     result: dict[str, Any] = {
+        "kind": kind.name,
         "title": table.name if table.image_shape else f"{table.name} · target {table.target_name}",
         "created": run.created,
         "version": __version__,
@@ -147,10 +97,7 @@ def summarise(run: Run, command: str = "") -> dict[str, Any]:
             "rows": len(table.target),
             **table.facts(),
             "target": table.target_name,
-            "classes": [str(c) for c in table.classes],
-            "counts": counts.tolist(),
-            "positive": str(table.classes[table.positive]),
-            "imbalance_ratio": float(counts.max() / counts.min()),
+            **kind.data(table),
             "fingerprint": table.fingerprint,
             "findings": [as_plain(f) for f in table.findings],
             "duplicates": run.duplicates,
@@ -167,8 +114,7 @@ def summarise(run: Run, command: str = "") -> dict[str, Any]:
             "interval_method": "corrected resampled t (Nadeau and Bengio 2003) over folds and seeds; Holm over recipes",
         },
         "metrics": {
-            n: {"title": m.title, "greater_is_better": m.greater_is_better}
-            for n, m in ((n, get_metric(n, cost=plan.cost)) for n in names)
+            n: {"title": m.title, "greater_is_better": m.greater_is_better} for n, m in measures.items()
         },
         "recipes": recipes,
     }  # fmt: skip
@@ -191,6 +137,7 @@ def advice(result: dict[str, Any]) -> dict[str, Any]:
     baseline = by_name[BASELINE]
     alpha = 1 - result["protocol"]["level"]
     images = "image" in result["data"]
+    kind = kind_of(result.get("kind", "classes"))
     rows = "images" if images else "rows"
     judged = [
         r
@@ -218,7 +165,7 @@ def advice(result: dict[str, Any]) -> dict[str, Any]:
     elif not better:
         best = max(judged, key=lambda r: sign * r["difference"][metric]["value"])
         headline = (
-            "None of these beats the plain baseline with a tuned threshold on "
+            f"None of these beats the {kind.baseline} on "
             f"{'these images' if images else 'this table'} ({title} {shown(baseline['metrics'][metric])})."
         )
         details.append(_unproven(best, best["difference"][metric], len(judged)))
@@ -243,7 +190,7 @@ def advice(result: dict[str, Any]) -> dict[str, Any]:
             details.append(
                 "The winner is another kind of model, not a remedy for imbalance. Among the remedies, "
                 + (f"{remedies[0]['label']} is best ({signed(remedies[0]['difference'][metric])})." if remedies
-                   else "none beats the plain baseline with a tuned threshold.")
+                   else f"none beats the {kind.baseline}.")
             )  # fmt: skip
     if worse:
         details.append("Worse than the baseline: " + ", ".join(r["label"] for r in worse) + ".")
@@ -263,10 +210,8 @@ def advice(result: dict[str, Any]) -> dict[str, Any]:
         )
     if not result["complete"]:
         details.append("The run is not complete: run the same command again to go on.")
-    smallest, folds = min(result["data"]["counts"]), result["protocol"]["folds"]
     details.append(
-        f"{baseline['fits']} paired fits per recipe; the rarest class has {smallest} {rows}, "
-        f"about {smallest / folds:.0f} in each test part."
+        kind.evidence_told(result, baseline["fits"])
         + (
             " More repetitions (--seeds) would tell more."
             if winner is None and baseline["fits"] < FEW_FITS
@@ -310,11 +255,6 @@ def _stage(label: str) -> str:
     return "baseline" if name in baseline_names() else stages.get(name, "several")
 
 
-def _all_classes(stored: np.ndarray) -> np.ndarray:
-    stored = stored.astype(np.float64)
-    return stored / stored.sum(axis=1, keepdims=True)
-
-
 def _status(label: str, keys: list, values: dict, run: Run, notes: list[str]) -> tuple[str, str]:
     failed = [run.failures[label, *key] for key in keys if (label, *key) in run.failures]
     if failed and not values:
@@ -340,16 +280,16 @@ def _series(name: str, timed: bool, *models: dict[tuple[int, int], dict[str, flo
     )
 
 
-def _interval(series: np.ndarray, name: str, share: float) -> dict[str, Any]:
+def _interval(series: np.ndarray, measure: Measure, share: float) -> dict[str, Any]:
     if not series.size:
         return {"value": float("nan"), "low": float("nan"), "high": float("nan"), "reason": "no finished fit"}
     interval = corrected_resampled_interval(series[0], share, level=LEVEL)
     low, high = interval.low, interval.high
     # A t interval does not know where a metric ends.
-    if name != "mcc":
-        low = max(low, 0.0)
-    if name not in UNBOUNDED:
-        high = min(high, 1.0)
+    if measure.low is not None:
+        low = max(low, measure.low)
+    if measure.high is not None:
+        high = min(high, measure.high)
     return {"value": interval.value, "low": low, "high": high}
 
 
@@ -365,36 +305,6 @@ def _difference(series: np.ndarray, share: float) -> dict[str, Any]:
         "p": found.p_value,
         "p_holm": float("nan"),
     }
-
-
-def _figures(pooled: list, table: Any) -> dict[str, Any]:
-    """Confusion, recalls and curves over the test parts of the first repetition: every row once."""
-    probabilities = np.concatenate([p for p, _, _ in pooled])
-    target = np.concatenate([t for _, t, _ in pooled])
-    chosen = np.concatenate([c for _, _, c in pooled])
-    size = len(table.classes)
-    order = np.arange(size)
-    if size == 2:  # negatives first, as confusion matrices are read
-        order = np.array([1 - table.positive, table.positive])
-    confusion = np.zeros((size, size), dtype=int)
-    np.add.at(confusion, (target, chosen), 1)
-    confusion = confusion[np.ix_(order, order)]
-    totals = confusion.sum(axis=1)
-    figures: dict[str, Any] = {
-        "confusion": confusion.tolist(),
-        "confusion_classes": [str(table.classes[i]) for i in order],
-        "recall_per_class": [
-            float(confusion[i, i] / totals[i]) if totals[i] else float("nan") for i in range(size)
-        ],
-    }
-    found = evidence(
-        probabilities[:, table.positive] if size == 2 else probabilities,
-        target, [str(c) for c in table.classes], table.positive,
-    )  # fmt: skip
-    points = OperatingPoints.from_dict(found["points"][0])
-    figures["curves"] = points.curves() | {"calibration": found["calibration"]}
-    figures["evidence"] = found
-    return figures
 
 
 FIGURES = ("curves", "evidence", "training")  # of a recipe: large, and for the report alone

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from metabalance.data.errors import DataError
 from metabalance.study.store import write_atomically
 
-__all__ = ["Logged", "Tracker", "logged_comparison", "logged_training", "parse_track"]
+__all__ = ["Logged", "Tracker", "logged_comparison", "logged_training", "logged_values", "parse_track"]
 
 PLACES = {"mlflow": "mlruns", "tensorboard": "tensorboard"}
 EXPERIMENT = "metabalance"
@@ -71,7 +71,7 @@ def logged_comparison(result: dict[str, Any], folder: Path) -> Logged:
         folder: The run folder, whose report and advice are kept.
     """
     protocol, data = result["protocol"], result["data"]
-    params = {k: str(protocol[k]) for k in ("folds", "seeds", "metric", "splits", "cost")}
+    params = {k: str(protocol.get(k)) for k in ("folds", "seeds", "metric", "splits", "cost")}
     params |= {"data": result["title"], "rows": str(data["rows"]), "fingerprint": data["fingerprint"]}
     params |= {"command": result["command"], "version": result["version"]}
     rows: dict[str, list[dict[str, Any]]] = {}
@@ -119,6 +119,20 @@ def logged_training(training: Any, name: str, folder: Path) -> Logged:
         figures |= {f"held_out/{n}/{end}": [(0, float(v))] for end, v in ends.items()}
     if model.decision.threshold is not None:
         figures["threshold"] = [(0, float(model.decision.threshold))]
+    figures["seconds"] = [(0, float(record["training_seconds"]))]
+    return Logged(f"{record['recipe']} on {name}", params, figures, (folder / "manifest.json",))
+
+
+def logged_values(training: Any, name: str, folder: Path) -> Logged:
+    """The same of a model of values: of :func:`~metabalance.study.values.train.train_values`."""
+    model, record = training.model, training.model.record
+    params = {k: str(record[k]) for k in ("recipe", "seed", "target")}
+    params |= {f"option/{k}": str(v) for k, v in record["options"].items()}
+    params |= {"data": record["data"]["name"], "fingerprint": record["data"]["fingerprint"]}
+    figures = {f"validation/{k}": [(0, float(v))] for k, v in record["validation"].items()}
+    for row in (model.evidence["held_out"] or {}).get("estimates", []):
+        ends = {end: row[end] for end in ("value", "low", "high") if row[end] is not None}
+        figures |= {f"held_out/{row['name']}/{end}": [(0, float(v))] for end, v in ends.items()}
     figures["seconds"] = [(0, float(record["training_seconds"]))]
     return Logged(f"{record['recipe']} on {name}", params, figures, (folder / "manifest.json",))
 

@@ -1,5 +1,6 @@
 """The ``monitor`` command: reads model and rows, says what was found, keeps a history, and answers with a status."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,21 @@ from rich.table import Table as Grid
 from metabalance.data.errors import DataError
 from metabalance.study.history import append_entry, read_entries
 from metabalance.study.monitor import Monitored, monitor_rows
+from metabalance.study.opening import load_model
 from metabalance.study.reference import Reference, make_reference
 from metabalance.study.ship import TrainedModel
 from metabalance.study.terminal import Console
+from metabalance.study.values.ship import TrainedRegressor
 
 __all__ = ["FINE", "FOUND", "monitor_command"]
 
 FINE, FOUND = 0, 1
 KINDS = ("drift", "prior", "performance")
 SHOWN = 10
+NO_REFERENCE = (
+    "{} was written by a release that kept no reference rows; name a table of old rows with --reference, or fit the model "
+    "again"
+)
 
 
 def monitor_command(
@@ -29,16 +36,14 @@ def monitor_command(
     wanted = _kinds(fail_on)
     if history is not None:
         read_entries(history)  # what cannot be gone on with is refused before the work
-    trained = TrainedModel.load(model)
+    trained = load_model(model)
     options = {"header": header, "delimiter": delimiter, "skip_broken": skip_broken}
-    old = _reference(trained, reference, target, options) if reference else trained.reference
-    if old is None:
-        raise DataError(
-            f"{model} was written by a release that kept no reference rows; name a table of old rows with --reference, or "
-            "fit the model again"
-        )
-    rows, classes = _read(trained, data, target, options)
-    found = monitor_rows(trained, rows, classes, reference=old, level=level, tolerance=tolerance)
+    watching: Any = _watch_classes
+    if isinstance(trained, TrainedRegressor):
+        from metabalance.study.values.watch import watch_values
+
+        watching = watch_values
+    found, show = watching(trained, model, data, target, reference, options, level, tolerance)
     alarms = found.alarms(wanted)
     status = FOUND if alarms else FINE
     if history is not None:
@@ -49,10 +54,23 @@ def monitor_command(
             "fail_on": list(wanted),
         }
         entries = append_entry(history, entry)
-    _show(found, trained, old.part)
+    show()
     if history is not None:
-        _print(f"History: {history} ({entries} {'entry' if entries == 1 else 'entries'})")
+        say(f"History: {history} ({entries} {'entry' if entries == 1 else 'entries'})")
     return status
+
+
+def _watch_classes(
+    trained: TrainedModel, folder: Path, data: Path, target: str | None, reference: Path | None, options: dict[str, Any],
+    level: float, tolerance: float,
+) -> tuple[Monitored, Callable[[], None]]:  # fmt: skip
+    """The answers, and what prints them."""
+    old = _reference(trained, reference, target, options) if reference else trained.reference
+    if old is None:
+        raise DataError(NO_REFERENCE.format(folder))
+    rows, classes = _read(trained, data, target, options)
+    found = monitor_rows(trained, rows, classes, reference=old, level=level, tolerance=tolerance)
+    return found, lambda: _show(found, trained, old.part)
 
 
 def _kinds(text: str | None) -> tuple[str, ...]:
@@ -146,35 +164,42 @@ def _word(label: Any) -> str:
 def _show(found: Monitored, trained: TrainedModel, part: str) -> None:
     names, before = found.prior["classes"], found.prior["model"]
     classes = [trained.positive] if len(names) == 2 else list(np.argsort(before)[:SHOWN])
-    grid = _grid("class", "share in the model", "now, by EM", "now, by BBSE")
+    grid = grid_of("class", "share in the model", "now, by EM", "now, by BBSE")
     for c in classes:
         grid.add_row(
             escape(names[c]), f"{before[c]:.4g}", *(_share(found.prior.get(m), c) for m in ("em", "bbse"))
         )
-    _print(f"{found.rows:,} rows, against the {part} rows of the model.")
+    say(f"{found.rows:,} rows, against the {part} rows of the model.")
     console = Console()
     console.print(grid, highlight=False)
-    _print(
-        f"scores: KS {found.score['distance']:.3f}, PSI {found.score['psi']:.3f}, p {found.score['p']:.2g}."
-    )
-    moved = sorted(found.columns, key=lambda d: -d["effect"])[:SHOWN]
-    if moved:
-        grid = _grid("column", "distance", "PSI", "missing", "p (Holm)")
-        for d in moved:
-            gone = "" if d["missing"] == (0.0, 0.0) else f"{d['missing'][0]:.1%} -> {d['missing'][1]:.1%}"
-            grid.add_row(
-                escape(d["name"]), f"{d['distance']:.3f}", f"{d['psi']:.3f}", gone, f"{d['p_holm']:.2g}"
-            )
-        console.print(grid, highlight=False)
-    _print("expected without labels: " + "; ".join(f"{n} {v}" for n, v in found.expected.items()) + ".")
+    say(f"scores: KS {found.score['distance']:.3f}, PSI {found.score['psi']:.3f}, p {found.score['p']:.2g}.")
+    show_columns(found.columns)
+    say("expected without labels: " + "; ".join(f"{n} {v}" for n, v in found.expected.items()) + ".")
     for one in found.kept:
-        _print(f"{one.metric}: {one.now}, promised {one.promised}: {one.verdict}.")
+        say(f"{one.metric}: {one.now}, promised {one.promised}: {one.verdict}.")
+    show_findings(found)
+
+
+def show_columns(columns: list[dict[str, Any]]) -> None:
+    """The columns that moved most."""
+    moved = sorted(columns, key=lambda d: -d["effect"])[:SHOWN]
+    if not moved:
+        return
+    grid = grid_of("column", "distance", "PSI", "missing", "p (Holm)")
+    for d in moved:
+        gone = "" if d["missing"] == (0.0, 0.0) else f"{d['missing'][0]:.1%} -> {d['missing'][1]:.1%}"
+        grid.add_row(escape(d["name"]), f"{d['distance']:.3f}", f"{d['psi']:.3f}", gone, f"{d['p_holm']:.2g}")
+    Console().print(grid, highlight=False)
+
+
+def show_findings(found: Any) -> None:
+    """Notes, alarms, and a word where there is none."""
     for note in found.notes:
-        _print(f"note: {note}.")
+        say(f"note: {note}.")
     for finding in found.findings:
-        _print(("ALARM " if finding.alarm else "note: ") + f"{finding.kind}: {finding.message}.")
+        say(("ALARM " if finding.alarm else "note: ") + f"{finding.kind}: {finding.message}.")
     if not found.alarms():
-        _print("No alarm: nothing has moved beyond chance and by enough to matter.")
+        say("No alarm: nothing has moved beyond chance and by enough to matter.")
 
 
 def _share(estimate: dict[str, Any] | None, c: int) -> str:
@@ -183,12 +208,14 @@ def _share(estimate: dict[str, Any] | None, c: int) -> str:
     return f"{estimate['prior'][c]:.4g} [{estimate['low'][c]:.4g}, {estimate['high'][c]:.4g}]"
 
 
-def _grid(*titles: str) -> Grid:
+def grid_of(*titles: str) -> Grid:
+    """A table without lines, its first column of words."""
     grid = Grid(box=None, pad_edge=False, padding=(0, 1))
     for i, title in enumerate(titles):
         grid.add_column(title, justify="right" if i else "left", overflow="fold")
     return grid
 
 
-def _print(text: str) -> None:
+def say(text: str) -> None:
+    """Prints a line as it is."""
     Console().print(escape(text), highlight=False, soft_wrap=True)

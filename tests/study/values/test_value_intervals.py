@@ -8,7 +8,15 @@ import pytest
 
 from metabalance.adjust import ConformalIntervals, conformal_quantile, interval_coverage, intervals_by_target
 from metabalance.judge.regions import make_regions
-from metabalance.study.values.intervals import BY, LEVEL, LEVELS, Stretches, ValueIntervals, fit_intervals
+from metabalance.study.values.intervals import (
+    BY,
+    LEVEL,
+    LEVELS,
+    Stretches,
+    ValueIntervals,
+    fit_intervals,
+    thin_regions,
+)
 
 
 def rows(n, seed):
@@ -105,10 +113,11 @@ def test_a_region_of_few_rows_shares_the_margin_of_its_neighbour():
     prediction, y = rows(4000, 1)
     region = REGIONS[0].of(prediction[:, 0])
     for kept, pooled in (
-        ({"many": 300, "medium": 200, "few": 10}, ({"few", "medium"}, {"many"})),
-        ({"many": 10, "medium": 200, "few": 60}, ({"few"}, {"medium", "many"})),
+        ({"many": 300, "medium": 200, "few": 8}, ({"few", "medium"}, {"many"})),
+        ({"many": 300, "medium": 200, "few": 9}, ({"few"}, {"medium"}, {"many"})),
+        ({"many": 8, "medium": 200, "few": 60}, ({"few"}, {"medium", "many"})),
         ({"many": 0, "medium": 60, "few": 60}, ({"few"}, {"medium", "many"})),
-        ({"many": 9, "medium": 9, "few": 9}, ({"few", "medium", "many"},)),
+        ({"many": 5, "medium": 4, "few": 4}, ({"few", "medium", "many"},)),
         ({"many": 400, "medium": 0, "few": 0}, ({"few", "medium", "many"},)),
     ):
         chosen = np.concatenate([np.flatnonzero(region == name)[:n] for name, n in kept.items()])
@@ -119,6 +128,7 @@ def test_a_region_of_few_rows_shares_the_margin_of_its_neighbour():
             expected = conformal_quantile(abs(given - target)[members], 0.1)
             assert {made.margins["prediction", 0.9][0][name] for name in names} == {expected}, kept
         assert np.isfinite(made(prediction[:, :1], None)).all()
+        assert thin_regions(given, REGIONS[0]) == [r for r in ("few", "medium", "many") if 0 < kept[r] < 9]
 
 
 @pytest.mark.parametrize("by", BY)

@@ -7,10 +7,14 @@ import pytest
 
 from metabalance.adjust import interval_coverage
 from metabalance.data.errors import DataError
+from metabalance.data.preprocess import TablePreprocessor
+from metabalance.recipes import VALUE_RECIPES
 from metabalance.study.artifact import MANIFEST, read_artifact, write_artifact
 from metabalance.study.baselines import FITTERS
+from metabalance.study.candidates import Candidate
 from metabalance.study.opening import load_model
 from metabalance.study.ship import TrainedModel
+from metabalance.study.values.fitting import ValueSettings, fit_value_candidate
 from metabalance.study.values.ship import TrainedRegressor, ValueNetwork
 
 CASES = [
@@ -101,6 +105,16 @@ def test_too_few_validation_rows_leave_no_intervals_and_a_word(make, tmp_path):
         model.outputs(rows, 0.9)
     model.save(tmp_path / "m")
     assert load_model(tmp_path / "m").intervals(rows) is None
+
+
+def test_rare_values_with_too_few_validation_rows_are_told(make):
+    notes = make("ridge", 2, rows=60)[0].record["notes"]
+    told = [
+        note for note in notes if "intervals by target are promised for them and their neighbours" in note
+    ]
+    assert notes[0] == "a note"
+    assert told
+    assert "validation rows have a depth that was" in told[-1]
 
 
 def test_a_level_that_is_not_there_is_refused(make):
@@ -232,3 +246,58 @@ def test_a_network_of_ones_own_cannot_be_saved(make):
     )  # fmt: skip
     with pytest.raises(DataError, match="is your own"):
         network_of(own)
+
+
+# --------------------------------------------------------------------------------- models that were fitted
+
+
+@pytest.mark.parametrize("recipe", VALUE_RECIPES)
+@pytest.mark.parametrize("targets_", [1, 2])
+def test_every_recipe_ships(recipe, targets_, targets, tmp_path):
+    """Heads that recipes exchange, columns of quantiles, and the unit of the target come back to the bit."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(300, 4)).astype(np.float32), targets(300)[:, :targets_]
+    settings = ValueSettings(network={"epochs": 2, "batch_size": 64, "hidden": (8,)})
+    train, valid = (X[:200], y[:200]), (X[200:], y[200:])
+    try:
+        fitted = fit_value_candidate(Candidate(recipe), train, valid, 0, settings)
+    except ValueError as error:
+        pytest.skip(f"{recipe} takes no such target: {error}")
+    preprocessor = TablePreprocessor().fit(X[:200])
+    names = ["a", "b"][:targets_]
+    model = TrainedRegressor.assemble(fitted, preprocessor, names, fitted.regions, valid, {})
+    model.save(tmp_path / "m")
+    again, rows = load_model(tmp_path / "m"), X[200:]
+    for one, other in zip(model.outputs(rows), again.outputs(rows)):
+        np.testing.assert_array_equal(one, other)
+    prediction, limits = fitted.outputs(rows := preprocessor.transform(rows))
+    scale = model.model.scale
+    np.testing.assert_allclose(again.model.predict(rows) / scale, prediction / scale, atol=1e-5)
+    assert (limits is None) == (again.model.limits(rows) is None)
+    if limits is not None:
+        np.testing.assert_allclose(
+            again.model.limits(rows)[..., 0] / scale, limits[..., 0] / scale, atol=1e-5
+        )
+
+
+def test_from_a_table_to_scores(tmp_path):
+    import pandas as pd
+    from typer.testing import CliRunner
+
+    from metabalance.cli import app
+    from metabalance.study.load import make_values
+    from metabalance.study.values.train import train_values
+
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=400), "b": rng.choice(list("uvw"), 400)})
+    frame["price"] = np.exp(frame["a"]) * 1e6 + 1e5 * rng.random(400)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    train_values(make_values(frame, "price"), "lightgbm").model.save(tmp_path / "m")
+    arguments = [tmp_path / "m", tmp_path / "t.csv", "--out", tmp_path / "s.csv", "--interval-by", "target"]
+    done = CliRunner().invoke(app, ["predict", *map(str, arguments)])
+    assert done.exit_code == 0, done.output
+    scored = pd.read_csv(tmp_path / "s.csv")
+    assert scored["price"].between(scored["low"], scored["high"]).mean() > 0.88
+    np.testing.assert_allclose(
+        scored["prediction"], load_model(tmp_path / "m").predict(frame)[:, 0], rtol=1e-9
+    )

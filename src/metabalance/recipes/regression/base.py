@@ -95,21 +95,17 @@ class ValueTask:
                 "different values (n_samples = 1 is too few)"
             )
         mean, scale = moments(y, weight)
-        widths = (
-            [bin_width] * y.shape[1]
-            if bin_width is None or not isinstance(bin_width, Sequence)
-            else bin_width
-        )
-        if len(widths) != y.shape[1]:
-            raise ValueError(
-                f"bin_width must be one number or one for each target, but {len(widths)} were given for {y.shape[1]}"
+        standard = (y - mean) / scale
+        edges = tuple(
+            _standard_edges(column, width, num_bins, u, m, s)
+            for column, width, u, m, s in zip(
+                y.unbind(1), widths_of(bin_width, y.shape[1]), standard.unbind(1), mean, scale
             )
-        edges = [bin_edges(column, width, num_bins) for column, width in zip(y.unbind(1), widths)]
-        standard = tuple((e - m) / s for e, m, s in zip(edges, mean, scale))
+        )
         dtype = inputs.dtype if inputs.is_floating_point() else torch.float32
         if weight is not None:
             weight = (weight.double() / weight.double().mean()).to(dtype)
-        return cls(inputs, (y - mean) / scale, standard, mean, scale, weight, **fields)
+        return cls(inputs, standard, edges, mean, scale, weight, **fields)
 
     @property
     def size(self) -> int:
@@ -179,6 +175,30 @@ class ErrorLoss(RegressionLoss):
         if self.error == "l1":
             return (prediction - target).abs().mean(1)
         return F.huber_loss(prediction, target, reduction="none", delta=self.delta).mean(1)
+
+
+def widths_of(bin_width: float | Sequence[float] | None, targets: int) -> list[float | None]:
+    """The bins' width for each of T targets.
+
+    Raises:
+        ValueError: Another number of widths.
+    """
+    if bin_width is None or not hasattr(bin_width, "__len__"):
+        return [bin_width] * targets  # type: ignore[list-item]
+    if len(bin_width) != targets:
+        raise ValueError(
+            f"bin_width must be one number or one for each target, but {len(bin_width)} were given for {targets}"
+        )
+    return [float(width) for width in bin_width]
+
+
+def _standard_edges(
+    y: Tensor, width: float | None, num_bins: int, standard: Tensor, mean: Tensor, scale: Tensor
+) -> Tensor:
+    """Edges of the bins: multiples of a width in the user's unit, else between the smallest and the largest value."""
+    if width is not None:
+        return (bin_edges(y, width) - mean) / scale
+    return bin_edges(standard, None, num_bins)
 
 
 def moments(y: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:

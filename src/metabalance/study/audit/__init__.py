@@ -4,7 +4,9 @@
 code, an explanation and a cure (:func:`metabalance.data.findings.register`), and can be muted.
 
 ============  ====================================================================================
-subject       rows, classes, groups and times, taken as they are where a study would refuse them
+rows          features, groups and times, taken as they are where a study would refuse them
+subject       the plan, and rows with classes
+kind          classes or values? values are audited in :mod:`metabalance.study.values.audit`
 intake        frames, arrays and images become a subject
 classes       imbalance in figures; classes too rare (MB015, MB017, MB030)
 planning      folds tried out, positives counted, the metric questioned (MB016, MB018, MB019, MB032)

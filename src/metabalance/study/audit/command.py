@@ -11,13 +11,15 @@ from metabalance.study.terminal import Console
 
 COLOURS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 # Left out for a reason that is no news: it depends on what was, or was not, declared.
-UNTOLD = ("MB025", "MB026", "MB027", "MB028", "MB034")
+UNTOLD = ("MB025", "MB026", "MB027", "MB028", "MB034", "MB114", "MB115")
+ELSEWHERE = ("for images", "for tables", "for classes", "for values")
 
 
 def audit_command(
-    *, data: Path, target: str | None, positive: str | None, groups: str | None, time: str | None, folds: int, metric: str,
-    half_width: float, mute: str | None, json_path: str | None, overwrite: bool, model_rows: int, seed: int, header: bool,
-    delimiter: str | None, drop: str | None, image_size: str | None, skip_broken: bool,
+    *, data: Path, target: str | None, positive: str | None, groups: str | None, time: str | None, folds: int,
+    metric: str | None, half_width: float | None, mute: str | None, json_path: str | None, overwrite: bool,
+    model_rows: int, seed: int, header: bool, delimiter: str | None, drop: str | None, image_size: str | None,
+    skip_broken: bool, task: str | None = None,
 ) -> bool:  # fmt: skip
     """Audits a file and prints the outcome; whether an error or a warning stands.
 
@@ -33,9 +35,9 @@ def audit_command(
     console = Console(stderr=json_path == "-")
     with console.status("looking ..."):
         report = audit(
-            data, target, positive=positive, groups=groups, time=time, drop=names_of(drop), mute=(mute or "").split(","),
-            folds=folds, metric=metric, half_width=half_width, seed=seed, model_rows=model_rows, header=header,
-            delimiter=delimiter, image_size=image_size, skip_broken=skip_broken,
+            data, target, task=task, positive=positive, groups=groups, time=time, drop=names_of(drop),
+            mute=(mute or "").split(","), folds=folds, metric=metric, half_width=half_width, seed=seed,
+            model_rows=model_rows, header=header, delimiter=delimiter, image_size=image_size, skip_broken=skip_broken,
         )  # fmt: skip
     if json_path == "-":
         print(json.dumps(report.to_dict(), indent=1, allow_nan=False))  # ASCII: no name steers the terminal
@@ -63,12 +65,12 @@ def show_audit(console: Console, report: Audit) -> None:
             f"\n[{colour}]{finding.code} {finding.severity}[/] [bold]{escape(finding.title)}[/]",
             highlight=False, soft_wrap=True,
         )  # fmt: skip
-        end = "" if finding.message.endswith(".") else "."
+        end = "" if finding.message.endswith((".", "?")) else "."
         _say(console, f"  {finding.message[:1].upper()}{finding.message[1:]}{end}")
         console.print(f"  [dim]->[/] {escape(finding.cure)}", highlight=False, soft_wrap=True)
     reasons: dict[str, list[str]] = {}
     for code, reason in report.skipped.items():
-        if code not in UNTOLD and reason not in ("for images", "for tables") and code not in report.muted:
+        if code not in UNTOLD and reason not in ELSEWHERE and code not in report.muted:
             reasons.setdefault(reason, []).append(code)
     if reasons:
         told = "; ".join(f"{', '.join(codes)} ({reason})" for reason, codes in reasons.items())

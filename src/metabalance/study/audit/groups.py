@@ -14,9 +14,10 @@ from metabalance.data.dates import date_format
 from metabalance.data.tables import is_text
 from metabalance.study.audit.classes import percent
 from metabalance.study.audit.parts import Part, listed
+from metabalance.study.audit.rows import Rows
 from metabalance.study.audit.subject import Plan, Subject
 
-__all__ = ["check_groups", "group_like"]
+__all__ = ["check_groups", "group_like", "tell_groups"]
 
 DISTINCT = 20
 FEW_GROUPS = 10
@@ -48,28 +49,34 @@ def check_groups(subject: Subject, plan: Plan) -> Part:
     ]
     part.facts["groups"] = {"declared": None, "candidates": told}
     if told:
-        named = listed(
-            [
-                f"{t['column']!r} ({t['groups']:,} values, {percent(t['rows_sharing'])} of the rows share theirs)"
-                for t in told
-            ]
-        )
         alike = max(told, key=lambda t: t["alike"] - t["alike_by_chance"])
-        message = (
-            f"{named} {'looks' if len(told) == 1 else 'look'} like "
-            f"{'a customer, a patient or the like' if len(told) == 1 else 'customers, patients or the like'} and "
-            f"{'was' if len(told) == 1 else 'were'} not declared; shuffled folds would put one on both sides"
-        )
+        more = ""
         if alike["alike"] > alike["alike_by_chance"] + 0.05:
-            message += (
+            more = (
                 f"; rows that share {alike['column']!r} are of one class in {percent(alike['alike'])} of pairs, by chance in "
                 f"{percent(alike['alike_by_chance'])}"
             )
-        part.found("MB026", "warning", message, columns=tuple(t["column"] for t in told))
+        tell_groups(told, part, more)
     return part
 
 
-def group_like(subject: Subject) -> tuple[str, ...]:
+def tell_groups(told: list[dict[str, Any]], part: Part, more: str) -> None:
+    """MB026, for columns that look like groups; ``more`` says what their rows have in common."""
+    named = listed(
+        [
+            f"{t['column']!r} ({t['groups']:,} values, {percent(t['rows_sharing'])} of the rows share theirs)"
+            for t in told
+        ]
+    )
+    message = (
+        f"{named} {'looks' if len(told) == 1 else 'look'} like "
+        f"{'a customer, a patient or the like' if len(told) == 1 else 'customers, patients or the like'} and "
+        f"{'was' if len(told) == 1 else 'were'} not declared; shuffled folds would put one on both sides{more}"
+    )
+    part.found("MB026", "warning", message, columns=tuple(t["column"] for t in told))
+
+
+def group_like(subject: Rows) -> tuple[str, ...]:
     """Columns that look like the names of groups."""
     if subject.images is not None:
         return ()
@@ -120,7 +127,7 @@ def _grouping(codes: np.ndarray, subject: Subject) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _looks_like_a_group(name: str, column: pd.Series, subject: Subject) -> bool:
+def _looks_like_a_group(name: str, column: pd.Series, subject: Rows) -> bool:
     if pd.api.types.is_float_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
         return False
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
@@ -128,7 +135,7 @@ def _looks_like_a_group(name: str, column: pd.Series, subject: Subject) -> bool:
     values = column.dropna()
     distinct = values.nunique()
     # Few values are categories, as many as rows would be a row number.
-    if not max(DISTINCT, len(subject.counts)) <= distinct < 0.95 * len(column):
+    if not max(DISTINCT, subject.answers) <= distinct < 0.95 * len(column):
         return False
     text = is_text(column.dtype) or isinstance(column.dtype, pd.CategoricalDtype)
     if text:

@@ -1,5 +1,6 @@
 """From frames, arrays and images to a subject; what a study would refuse in a target becomes a finding."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from metabalance.data.tables import is_text, resolve_column, to_pandas
 from metabalance.data.target import Target, encode_target
 from metabalance.study.audit.subject import Subject
 
-__all__ = ["image_subject", "table_subject"]
+__all__ = ["Roles", "image_subject", "read_roles", "table_subject"]
 
 
 def table_subject(
@@ -39,45 +40,90 @@ def table_subject(
     Raises:
         DataError: There is no such column, or the target is none for classification.
     """
+    given = read_roles(frame, target, groups=groups, time=time, drop=drop)
+    keep, findings = _labelled(given.targets.iloc[:, 0])
+    encoded = _lenient(given.targets.iloc[:, 0][keep].reset_index(drop=True), positive)
+    return Subject(
+        name=name, target=encoded, target_name=str(given.targets.columns[0]), findings=tuple(findings), **given.kept(keep)
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Roles:
+    """The columns of a frame by what they are for.
+
+    Args:
+        targets: What is to be predicted, a frame.
+        features: The rest.
+        roles: ``groups`` and ``time``, each a series or None.
+    """
+
+    targets: pd.DataFrame
+    features: pd.DataFrame
+    roles: dict[str, pd.Series | None]
+
+    def kept(self, keep: np.ndarray) -> dict[str, Any]:
+        """What :class:`~metabalance.study.audit.rows.Rows` holds of the rows to keep ``(N,)``, truth values."""
+        told: dict[str, Any] = {
+            "frame": self.features if keep.all() else self.features[keep].reset_index(drop=True),
+            "position": np.flatnonzero(keep),
+        }
+        for role, values in self.roles.items():
+            told[role] = None if values is None else _role(role, values[keep].reset_index(drop=True))
+            told[f"{role}_name"] = None if values is None else str(values.name)
+        return told
+
+
+def read_roles(
+    frame: Any, target: Any, *, groups: Any = None, time: Any = None, drop: tuple[str, ...] = ()
+) -> Roles:
+    """Sorts the columns of a frame, pandas or polars, or of a matrix.
+
+    Args:
+        frame: All columns.
+        target: A column's name or position, a list of these, or what is to be predicted ``(N,)`` or ``(N, T)``.
+        groups: A column, or labels ``(N,)``.
+        time: A column, or times ``(N,)``.
+        drop: Columns to leave out.
+
+    Raises:
+        DataError: There is no such column, or one has two roles.
+    """
     frame = to_pandas(frame).reset_index(drop=True)
-    roles: dict[str, pd.Series | None] = {}
-    names: dict[str, str] = {}
     taken: list[str] = []
-    for role, given in (("target", target), ("groups", groups), ("time", time)):
-        if given is None or isinstance(given, (str, int, np.integer)):
-            if given is None:
-                roles[role] = None
-                continue
-            names[role] = resolve_column(frame, given if isinstance(given, str) else int(given))
-            if names[role] in taken:
-                raise DataError(f"the column {names[role]!r} cannot also be the {role} column; name another")
-            taken.append(names[role])
-            roles[role] = frame[names[role]]
-            continue
+
+    def one(role: str, given: Any) -> pd.Series:
+        if isinstance(given, (str, int, np.integer)):
+            name = resolve_column(frame, given if isinstance(given, str) else int(given))
+            if name in taken:
+                raise DataError(f"the column {name!r} cannot also be the {role} column; name another")
+            taken.append(name)
+            return frame[name]
         series = pd.Series(np.asarray(given), name=getattr(given, "name", None) or role)
         if len(series) != len(frame):
             raise DataError(f"{role} has {len(series)} values for {len(frame)} rows; give one for each row")
-        names[role], roles[role] = str(series.name), series
+        return series
+
+    if isinstance(target, (list, tuple)) and target and all(isinstance(t, (str, int)) for t in target):
+        columns = [one("target", t) for t in target]
+    elif np.ndim(target) == 2:
+        whole = pd.DataFrame(target)
+        names = [str(c) if isinstance(c, str) else f"target {c + 1}" for c in whole.columns]
+        columns = [one("target", whole.iloc[:, i].rename(n)) for i, n in enumerate(names)]
+    else:
+        columns = [one("target", target)]
+    roles = {
+        role: None if given is None else one(role, given)
+        for role, given in (("groups", groups), ("time", time))
+    }
     if unknown := [c for c in drop if c not in frame.columns]:
         raise DataError(f"there is no column {unknown[0]!r} to drop; look at the names in the first line")
     if both := [c for c in drop if c in taken]:
         raise DataError(f"{both[0]!r} is the target, groups or time column and cannot be dropped")
-    labels = roles["target"]
-    assert labels is not None
-    keep, findings = _labelled(labels)
-    encoded = _lenient(labels[keep].reset_index(drop=True), positive)
     features = frame.drop(columns=[*taken, *drop])
     if not features.shape[1]:
         raise DataError("the table has no column besides target, groups and time; add features")
-    role_values = {}
-    for role in ("groups", "time"):
-        values = roles[role]
-        role_values[role] = None if values is None else _role(role, values[keep].reset_index(drop=True))
-    return Subject(
-        name, encoded, names["target"], features[keep].reset_index(drop=True) if not keep.all() else features,
-        groups=role_values["groups"], time=role_values["time"], groups_name=names.get("groups"),
-        time_name=names.get("time"), position=np.flatnonzero(keep), findings=tuple(findings),
-    )  # fmt: skip
+    return Roles(pd.concat(columns, axis=1), features, roles)
 
 
 def image_subject(images: Images, *, positive: Any = None, name: str = "images") -> Subject:
@@ -90,7 +136,7 @@ def image_subject(images: Images, *, positive: Any = None, name: str = "images")
         raise DataError("the images have no classes; read them with labelled=True")
     labels = pd.Series(pd.Series(images.classes, dtype=object).to_numpy()[images.labels], name="class")
     return Subject(
-        name, _lenient(labels, positive), "class", images=images, position=np.arange(len(labels))
+        name=name, target=_lenient(labels, positive), target_name="class", images=images, position=np.arange(len(labels))
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from metabalance.data.findings import Finding
 
-__all__ = ["Part", "listed"]
+__all__ = ["Part", "amount", "listed"]
 
 
 @dataclass
@@ -31,3 +31,15 @@ def listed(names: Sequence[Any], most: int = 5) -> str:
     """A few names and how many more there are."""
     shown = ", ".join(name if isinstance(name, str) else repr(name) for name in names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def amount(value: float, digits: int = 4) -> str:
+    """A quantity of any size, to so many digits.
+
+    >>> amount(340012.3), amount(0.5), amount(1.23456e-9)
+    ('340,000', '0.5', '1.235e-09')
+    """
+    if value == 0 or not 1e-4 <= abs(value) < 1e12:
+        return f"{value:.{digits}g}"
+    rounded = float(f"{value:.{digits}g}")
+    return f"{rounded:,.0f}" if abs(rounded) >= 10**digits else f"{rounded:,.{digits + 3}g}"

@@ -18,7 +18,7 @@ from metabalance.judge.probability import log_loss
 from metabalance.study.audit.parts import Part, listed
 from metabalance.study.audit.subject import Plan, Subject
 
-__all__ = ["QuickModel", "check_signal", "fit_quick_model", "spread_sample"]
+__all__ = ["QuickModel", "binned", "check_signal", "coarse", "fit_quick_model", "spread_sample"]
 
 FOLDS, FEWEST = 5, 5  # a class of fewer rows is not modelled
 BOOSTED_CLASSES, BOOSTED_COLUMNS = 5, 200
@@ -103,7 +103,7 @@ def fit_quick_model(subject: Subject, plan: Plan) -> QuickModel | str:
         x = subject.matrix(rows)
     except DataError as error:
         return str(error)
-    x = _coarse(x) if boosted else x
+    x = coarse(x) if boosted else x
     fold = _folds(y, None if subject.groups is None else subject.groups[rows], plan.seed)
     out = np.zeros((len(y), len(modelled)))
     for k in np.unique(fold):
@@ -173,7 +173,7 @@ def _golden(subject: Subject, model: QuickModel, y: np.ndarray, area: float, par
     found = []
     best, best_name = 0.0, None
     for name, column in frame.items():
-        value = _column_area(_binned(column), y, model.fold)
+        value = _column_area(binned(column), y, model.fold)
         if value > best:
             best, best_name = value, str(name)
         if value >= GOLDEN_AREA and 2 * value - 1 >= GOLDEN * (2 * area - 1):
@@ -188,7 +188,8 @@ def _golden(subject: Subject, model: QuickModel, y: np.ndarray, area: float, par
         part.found("MB031", "info", message, columns=tuple(name for name, _ in found))
 
 
-def _binned(column: Any) -> np.ndarray:
+def binned(column: Any) -> np.ndarray:
+    """A column in at most 22 bins, or its levels ``(N,)``; what is missing has its own."""
     import pandas as pd
 
     if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
@@ -229,7 +230,7 @@ def _folds(y: np.ndarray, groups: np.ndarray | None, seed: int) -> np.ndarray:
     return fold
 
 
-def _coarse(x: np.ndarray) -> np.ndarray:
+def coarse(x: np.ndarray) -> np.ndarray:
     """Ranks in at most 255 steps. The booster would bin by itself, but with weights it takes 50 times as long."""
     out = np.empty(x.shape, dtype=np.float32)
     for j, column in enumerate(x.T):

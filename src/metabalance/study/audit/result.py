@@ -1,18 +1,21 @@
 """What an audit says: findings first, then figures; as text and as JSON."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from metabalance.data.findings import Finding, register
 from metabalance.plain import plain
 
-__all__ = ["Audit"]
+__all__ = ["Audit", "concluded"]
 
 FORMAT = "metabalance-audit"
 VERSION = 1
 SEVERITIES = ("error", "warning", "info")
+UNLABELLED = ("MB033", "MB107")  # their rows are not in the subject
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,8 +25,9 @@ class Audit:
     Attributes:
         findings: What was found and is not muted, gravest first, then by code.
         facts: Figures, by check: ``source``, ``plan``, ``classes``, ``imbalance``, ``positives``, ``metric``,
-            ``near_duplicates``, ``label_errors``, ``overlap``, ``missing``, ``time``, ``groups``, ``quick_model``. What
-            could not be told is None.
+            ``near_duplicates``, ``label_errors``, ``overlap``, ``missing``, ``time``, ``groups``, ``quick_model``; of
+            values ``values``, ``density``, ``shape``, ``ties``, ``equal_rows`` and ``rare`` in place of classes and their
+            like. What could not be told is None.
         skipped: Checks that were not made, and why, by code.
         muted: Codes that were not looked for, or not told.
     """
@@ -58,7 +62,11 @@ class Audit:
 
     @property
     def summary(self) -> tuple[str, ...]:
-        """A few sentences in plain words: the classes, what they allow, what to judge by."""
+        """A few sentences in plain words: the target, what it allows, what to judge by."""
+        if self.facts["source"]["task"] == "regression":
+            from metabalance.study.values.audit.words import value_sentences
+
+            return tuple(value_sentences(self.facts))
         from metabalance.study.audit.words import sentences
 
         return tuple(sentences(self.facts))
@@ -85,6 +93,31 @@ class Audit:
             "muted": list(self.muted),
             "facts": dict(self.facts),
         })  # fmt: skip
+
+
+def concluded(
+    findings: Iterable[Finding], facts: Mapping[str, Any], skipped: Mapping[str, str], muted: tuple[str, ...],
+    position: np.ndarray,
+) -> Audit:  # fmt: skip
+    """What was found, in order and without what is muted.
+
+    Args:
+        findings: Of all checks.
+        facts: Of all checks.
+        skipped: Codes and why.
+        muted: Codes not to be told.
+        position: Where each row stood in what was given ``(N,)``, of which rows without a target were left out.
+    """
+    told = sorted(
+        (f for f in findings if f.code not in muted), key=lambda f: (SEVERITIES.index(f.severity), f.code)
+    )
+    return Audit(tuple(_as_given(f, position) for f in told), facts, skipped, muted)
+
+
+def _as_given(finding: Finding, position: np.ndarray) -> Finding:
+    if not finding.rows or finding.code in UNLABELLED:
+        return finding
+    return replace(finding, rows=tuple(int(position[row]) for row in finding.rows))
 
 
 def _told(finding: Finding) -> dict[str, Any]:

@@ -5,19 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from metabalance.data.errors import DataError
-from metabalance.data.findings import Finding, known_codes
+from metabalance.data.findings import Finding, known_codes, register
 from metabalance.data.images import Images, holds_images, read_images
 from metabalance.data.tables import read_table
 from metabalance.study.audit.classes import check_classes
 from metabalance.study.audit.groups import check_groups
 from metabalance.study.audit.intake import image_subject, table_subject
+from metabalance.study.audit.kind import ask_again, asked_kind
 from metabalance.study.audit.labels import check_labels
 from metabalance.study.audit.missing import check_missing
 from metabalance.study.audit.overlap import check_overlap
 from metabalance.study.audit.parts import Part
 from metabalance.study.audit.planning import check_folds, check_metric, check_needs
 from metabalance.study.audit.quick_model import check_signal, fit_quick_model
-from metabalance.study.audit.result import SEVERITIES, Audit
+from metabalance.study.audit.result import Audit, concluded
 from metabalance.study.audit.subject import Plan, Subject
 from metabalance.study.audit.times import check_time
 from metabalance.study.audit.twins import check_twins
@@ -39,6 +40,7 @@ ON_MODEL: tuple[tuple[Codes, Callable[[Subject, Plan, Any], Part]], ...] = (
     (("MB022",), check_labels),
     (("MB019",), check_needs),
 )
+LAST_OF_CLASSES = "MB100"
 IMAGES_ONLY, TABLES_ONLY = ("MB012", "MB013", "MB014"), (
     "MB001", "MB002", "MB003", "MB004", "MB005", "MB006", "MB009", "MB010", "MB011",
 )  # fmt: skip
@@ -53,7 +55,7 @@ def audit(
     Args:
         source: A path as :func:`~metabalance.data.tables.read_table` or :func:`~metabalance.data.images.read_images` takes
             it, images already read, a frame or a matrix.
-        target: The target column, by name or position, or the classes ``(N,)``; images have their folders' names.
+        target: The target column or columns, or the classes or values; images have their folders' names.
         mute: Codes not to be told.
         header: Of a text table.
         delimiter: Of a text table.
@@ -73,6 +75,10 @@ def audit(
     if holds_images(path):
         from metabalance.study.load import parse_size
 
+        if options.pop("task", None) == "regression":
+            raise DataError(
+                f"--task regression is for tables, but {path} holds images, whose folders are classes"
+            )
         for option in ("groups", "time", "drop"):
             if options.pop(option, None):
                 raise DataError(f"--{option} is for the columns of a table, but {path} holds images")
@@ -80,7 +86,7 @@ def audit(
         return audit_images(images, mute=mute, name=name, **options)
     if target is None:
         raise DataError(
-            f"{path} is a table, so name the column of the classes: --target y, or -1 for the last"
+            f"{path} is a table, so name the column to be predicted: --target y, or -1 for the last"
         )
     return audit_table(
         read_table(path, header=header, delimiter=delimiter), target, mute=mute, name=name, **options
@@ -88,14 +94,16 @@ def audit(
 
 
 def audit_table(
-    frame: Any, target: Any, *, positive: Any = None, groups: Any = None, time: Any = None, drop: Iterable[str] = (),
-    mute: Iterable[str] = (), name: str = "table", **plan: Any,
+    frame: Any, target: Any, *, task: str | None = None, positive: Any = None, groups: Any = None, time: Any = None,
+    drop: Iterable[str] = (), mute: Iterable[str] = (), name: str = "table", **plan: Any,
 ) -> Audit:  # fmt: skip
     """Audits a frame, pandas or polars, or a matrix ``(N, D)``.
 
     Args:
         frame: All columns.
-        target: The target column, by name or position, or the classes ``(N,)``.
+        target: The target column, by name or position, or the classes or values ``(N,)``; several columns of values by
+            ``"a,b"``, a list of names, or ``(N, T)``.
+        task: ``"classification"`` or ``"regression"``; by default the target tells.
         positive: The class of interest; by default the rarest.
         groups: A column, or labels ``(N,)``: customers, patients and the like, to be kept on one side of a split.
         time: A column, or times ``(N,)``: the test part is to be later than the training part.
@@ -103,10 +111,11 @@ def audit_table(
         mute: Codes not to be told.
         name: For titles.
         plan: ``folds``, ``metric``, ``half_width``, ``seed`` and ``model_rows`` of
-            :class:`~metabalance.study.audit.subject.Plan`.
+            :class:`~metabalance.study.audit.subject.Plan`, or of
+            :class:`~metabalance.study.values.audit.subject.ValuePlan`.
 
     Raises:
-        DataError: There is no such column, or the target is none for classification.
+        DataError: There is no such column, or the target may be classes as well as values, or is neither.
 
     >>> import pandas as pd
     >>> rows = range(200)
@@ -116,11 +125,19 @@ def audit_table(
     ['MB002', 'MB008', 'MB018', 'MB030']
     """
     codes = known_codes(mute)
-    given = Plan(**plan)
-    subject = table_subject(
-        frame, target, positive=positive, groups=groups, time=time, drop=tuple(drop), name=name
-    )
-    return audit_subject(subject, given, codes)
+    chosen = {key: value for key, value in plan.items() if value is not None}
+    target, kind = asked_kind(frame, target, task, positive)
+    roles: dict[str, Any] = {"groups": groups, "time": time, "drop": tuple(drop), "name": name}
+    if kind == "values":
+        from metabalance.study.values.audit.run import audit_values
+        from metabalance.study.values.audit.subject import ValuePlan, value_subject
+
+        values = value_subject(frame, target, asked=task is not None, **roles)
+        return audit_values(values, ValuePlan(**chosen), codes)
+    given = Plan(**chosen)
+    subject = table_subject(frame, target, positive=positive, **roles)
+    report = audit_subject(subject, given, codes)
+    return report if task is not None else ask_again(report, subject)
 
 
 def audit_images(
@@ -132,7 +149,8 @@ def audit_images(
         DataError: The images have no classes.
     """
     codes = known_codes(mute)
-    return audit_subject(image_subject(images, positive=positive, name=name), Plan(**plan), codes)
+    chosen = {key: value for key, value in plan.items() if value is not None}
+    return audit_subject(image_subject(images, positive=positive, name=name), Plan(**chosen), codes)
 
 
 def audit_subject(subject: Subject, plan: Plan, muted: tuple[str, ...] = ()) -> Audit:
@@ -143,7 +161,7 @@ def audit_subject(subject: Subject, plan: Plan, muted: tuple[str, ...] = ()) -> 
     facts: dict[str, Any] = {"source": _source(subject)}
     skipped = dict.fromkeys(
         IMAGES_ONLY if is_table else TABLES_ONLY, f"for {'images' if is_table else 'tables'}"
-    )
+    ) | {code: "for values" for code in register() if code > LAST_OF_CLASSES and code != "MB108"}
     parts = [check_classes(subject, plan)]
     nothing = is_table and (not subject.useful.shape[1])
     for codes, check in ON_ROWS:
@@ -160,20 +178,7 @@ def audit_subject(subject: Subject, plan: Plan, muted: tuple[str, ...] = ()) -> 
         findings += part.findings
         facts |= part.facts
         skipped |= part.skipped
-    told = sorted(
-        (f for f in findings if f.code not in muted), key=lambda f: (SEVERITIES.index(f.severity), f.code)
-    )
-    in_input = tuple(_as_given(f, subject) for f in told)
-    return Audit(in_input, facts, skipped, muted)
-
-
-def _as_given(finding: Finding, subject: Subject) -> Finding:
-    """Rows as numbered in what was given, of which rows without a class were left out."""
-    from dataclasses import replace
-
-    if not finding.rows or finding.code == "MB033":
-        return finding
-    return replace(finding, rows=tuple(int(subject.position[row]) for row in finding.rows))
+    return concluded(findings, facts, skipped, muted, subject.position)
 
 
 def _source(subject: Subject) -> dict[str, Any]:
@@ -182,6 +187,7 @@ def _source(subject: Subject) -> dict[str, Any]:
         "name": subject.name,
         "described": subject.described,
         "kind": "table" if images is None else "images",
+        "task": "classification",
         "rows": len(subject.y),
         "columns": subject.frame.shape[1] if images is None else None,
         "shape": None if images is None else list(images.pixels.shape[1:]),

@@ -5,6 +5,7 @@ Patterns 2023).
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from metabalance.data.dates import date_format
 from metabalance.data.tables import is_text
 from metabalance.study.audit.classes import percent
 from metabalance.study.audit.parts import Part, listed
+from metabalance.study.audit.rows import Rows
 from metabalance.study.audit.subject import Plan, Subject
 
-__all__ = ["check_time", "drift"]
+__all__ = ["check_time", "drift", "tell_undeclared", "times_in"]
 
 SPANS, LEVEL, MATERIAL = 10, 0.01, 1.5
 DISTINCT = 20
@@ -83,7 +85,7 @@ def check_time(subject: Subject, plan: Plan) -> Part:
             part.found("MB027", "warning", f"along {subject.time_name!r} {_moves(subject, lines[c]['shares'])}",
                        columns=(str(subject.time_name),), classes=(subject.target.classes[c],))  # fmt: skip
         return part
-    candidates = {} if subject.images is not None else _times(subject)
+    candidates = {} if subject.images is not None else times_in(subject)
     told = []
     for name, (values, kind) in candidates.items():
         line = drift(subject.y, values, size)[c]
@@ -99,12 +101,13 @@ def check_time(subject: Subject, plan: Plan) -> Part:
     part.facts["time"] = {"declared": None, "candidates": told}
     part.skipped["MB027"] = "no time is declared"
     if told:
-        _undeclared(subject, told, part)
+        tell_undeclared(told, part, lambda line: _moves(subject, line["shares_of_positive"]))
     _order(subject, told, part)
     return part
 
 
-def _undeclared(subject: Subject, told: list, part: Part) -> None:
+def tell_undeclared(told: list, part: Part, moves: Callable[[dict[str, Any]], str]) -> None:
+    """MB025, for columns that look like times; ``moves`` says how the target changes along one."""
     named = [t for t in told if t["kind"] != IN_ORDER]
     if named:
         message = (
@@ -119,7 +122,7 @@ def _undeclared(subject: Subject, told: list, part: Part) -> None:
         )
     drifting = [t for t in named if t["drifts"]]
     if drifting:
-        message += f"; along {drifting[0]['column']!r} {_moves(subject, drifting[0]['shares_of_positive'])}"
+        message += f"; along {drifting[0]['column']!r} {moves(drifting[0])}"
     sure = drifting or any(t["kind"] == "dates" for t in told)
     columns = tuple(t["column"] for t in named or told)
     part.found("MB025", "warning" if sure else "info", message, columns=columns)
@@ -139,7 +142,7 @@ def _order(subject: Subject, told: list, part: Part) -> None:
         c = min(range(len(lines)), key=lambda k: (not lines[k]["material"], lines[k]["p"]))
     part.facts["time"]["order_tells"] = lines[c]["material"]
     if lines[c]["material"]:
-        if (np.diff(subject.y) != 0).sum() == len(subject.counts) - 1:
+        if subject.sorted_by_target:
             message = "the rows are sorted by class, so that their order tells nothing else"
         else:
             shares = lines[c]["shares"]
@@ -159,7 +162,7 @@ def _moves(subject: Subject, shares: list[float]) -> str:
     )
 
 
-def _times(subject: Subject) -> dict[str, tuple[np.ndarray, str]]:
+def times_in(subject: Rows) -> dict[str, tuple[np.ndarray, str]]:
     """Columns that look like times, as sortable numbers without gaps, and why."""
     found = {}
     numbering = {c for f in subject.base_findings if f.code == "MB005" for c in f.columns}
@@ -191,10 +194,10 @@ def _times(subject: Subject) -> dict[str, tuple[np.ndarray, str]]:
     return found
 
 
-def _rises_by_sorting(values: np.ndarray, subject: Subject) -> bool:
-    """Whether a column rises only since the rows were sorted by class, or numbers the rows."""
+def _rises_by_sorting(values: np.ndarray, subject: Rows) -> bool:
+    """Whether a column rises only since the rows were sorted by the target, or numbers the rows."""
     step = np.diff(values)
-    return bool((np.diff(subject.y) != 0).sum() == len(subject.counts) - 1 or (step == step[0]).all())
+    return bool(subject.sorted_by_target or (step == step[0]).all())
 
 
 def _calendar(values: np.ndarray) -> bool:

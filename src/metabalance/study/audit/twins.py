@@ -13,9 +13,10 @@ from scipy.sparse.csgraph import connected_components
 from metabalance.data.checks import row_hashes
 from metabalance.data.tables import CATEGORY_LEVELS, is_text
 from metabalance.study.audit.parts import Part
-from metabalance.study.audit.subject import Plan, Subject, blocks
+from metabalance.study.audit.rows import Rows, blocks
+from metabalance.study.audit.subject import Plan, Subject
 
-__all__ = ["check_twins", "near_pairs"]
+__all__ = ["check_twins", "comparable", "near_pairs"]
 
 NEAR = 0.01  # of a column's spread, on average over columns
 NEAR_PIXELS = 0.02  # of the range from black to white
@@ -72,7 +73,7 @@ def near_pairs(matrix: np.ndarray, keys: np.ndarray, within: float, seed: int = 
 def check_twins(subject: Subject, plan: Plan) -> Part:
     """MB020 and MB021."""
     part = Part(facts={"near_duplicates": None})
-    matrix, keys, hashes, within, why = _described(subject, plan.seed)
+    matrix, keys, hashes, within, why = comparable(subject, plan.seed)
     if why:
         part.skipped = {"MB020": why, "MB021": why}
         return part
@@ -115,7 +116,7 @@ def _distance(matrix: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return out
 
 
-def _described(subject: Subject, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, str]:
+def comparable(subject: Rows, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, str]:
     """Numbers ``(N, D)``, what must be equal ``(N,)``, exact hashes ``(N,)``, the distance, and why not."""
     n = len(subject.y)
     if subject.images is not None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from metabalance.study.report.comparison import build_view
 from metabalance.study.report.page import write_page
+from metabalance.study.report.value_comparison import values_view
 
 __all__ = ["render_report"]
 
@@ -26,4 +27,7 @@ def render_report(result: Mapping[str, Any], path: str | os.PathLike[str]) -> No
     Raises:
         DataError: The file cannot be written.
     """
-    write_page("comparison", build_view(result), path)
+    if result.get("kind") == "values":
+        write_page("values", values_view(result), path)
+    else:
+        write_page("comparison", build_view(result), path)

@@ -13,8 +13,10 @@ from rich.markup import escape
 
 from metabalance.data.errors import DataError
 from metabalance.data.limits import parse_json
+from metabalance.data.tables import read_table
 from metabalance.study.given import as_data_errors, check_goal
 from metabalance.study.terminal import Console
+from metabalance.study.values.scored import are_values, refuse_for_values
 
 __all__ = ["report_command"]
 
@@ -22,7 +24,8 @@ __all__ = ["report_command"]
 def report_command(
     *, source: Path, data: Path | None, target: str | None, score: str | None, decision: str | None, weight: str | None,
     groups: str | None, positive: str | None, cost: str | None, out: Path, overwrite: bool, header: bool,
-    delimiter: str | None, command: str,
+    delimiter: str | None, command: str, task: str | None = None, train: Path | None = None,
+    bin_width: float | None = None,
 ) -> None:  # fmt: skip
     """Writes the page of a run, a model or a scored file."""
     if out.suffix.lower() not in (".html", ".htm"):
@@ -30,12 +33,14 @@ def report_command(
     check_goal(out, overwrite)
     named = {
         "--data": data, "--target": target, "--score": score, "--decision": decision, "--weight": weight,
-        "--groups": groups, "--positive": positive, "--cost": cost,
+        "--groups": groups, "--positive": positive, "--cost": cost, "--train": train, "--bin-width": bin_width,
+        "--task": task,
     }  # fmt: skip
     if source.is_dir() and (source / "run.json").is_file():
         _refuse(named, "a run, which knows its data")
         _run(source, out)
     elif source.is_dir() and (source / "manifest.json").is_file():
+        _refuse({k: named[k] for k in ("--train", "--bin-width", "--task")}, "a table of predicted values")
         if data is None:
             _refuse(named, "a scored file, or goes with --data")
         elif score or decision or positive:
@@ -43,7 +48,15 @@ def report_command(
                 {k: named[k] for k in ("--score", "--decision", "--positive")},
                 "a file that is scored already",
             )
-        _model(source, data, target, weight, groups, cost, out, command, header=header, delimiter=delimiter)
+        if _of_values(source):
+            from metabalance.study.report.value_command import report_model
+
+            _refuse({k: named[k] for k in ("--groups", "--cost")}, "a model of classes")
+            report_model(source, data, target, weight, out, command, header=header, delimiter=delimiter)
+        else:
+            _model(
+                source, data, target, weight, groups, cost, out, command, header=header, delimiter=delimiter
+            )
     elif source.is_dir():
         raise DataError(
             f"{source} is neither a run (no run.json) nor a model (no manifest.json); name the folder that metabalance "
@@ -54,10 +67,21 @@ def report_command(
             raise DataError(f"--data goes with a model folder, but {source} is none; leave it out")
         if target is None:
             raise DataError("missing option '--target': name the column of the true classes")
-        _scored(
-            source, target, cost, out, command, score=score, positive=positive, decision=decision, weight=weight,
-            groups=groups, header=header, delimiter=delimiter,
-        )  # fmt: skip
+        frame = read_table(source, header=header, delimiter=delimiter)
+        if are_values(frame, target, task):
+            from metabalance.study.report.value_command import report_scored
+
+            refuse_for_values({k: named[k] for k in ("--decision", "--positive", "--cost", "--groups")})
+            report_scored(
+                frame, source, out, command, target=target, prediction=score, weight=weight, train=train,
+                bin_width=bin_width,
+            )  # fmt: skip
+        else:
+            _refuse({k: named[k] for k in ("--train", "--bin-width")}, "predicted values (--task regression)")
+            _scored(
+                frame, source, target, cost, out, command, score=score, positive=positive, decision=decision,
+                weight=weight, groups=groups,
+            )  # fmt: skip
     Console().print(f"Report: {escape(str(out))}", soft_wrap=True, highlight=False)
 
 
@@ -89,20 +113,28 @@ def _readable(folder: Path, command: str) -> Iterator[None]:
         ) from error
 
 
-def _scored(path: Path, target: str, cost: str | None, out: Path, command: str, **columns: Any) -> None:
+def _of_values(folder: Path) -> bool:
+    document = parse_json((folder / "manifest.json").read_bytes())
+    content = document.get("content") if isinstance(document, dict) else None
+    return isinstance(content, dict) and content.get("kind") == "values"
+
+
+def _scored(
+    frame: Any, path: Path, target: str, cost: str | None, out: Path, command: str, **columns: Any
+) -> None:
     from metabalance.study.report.page import write_page
     from metabalance.study.report.single import evidence_of, single_view
-    from metabalance.study.scored import read_scored
+    from metabalance.study.scored import scored_table
 
-    scored = read_scored(path, target=target, **columns)
+    scored = scored_table(frame, target=target, name=path.name, **columns)
     matrix = cost_matrix(cost, scored)
     with as_data_errors():
         found, rule, threshold = evidence_of(scored, matrix)
-    digest = _fingerprint(path)
+    digest = fingerprint_of(path)
     view = single_view(
         [(scored.name, found)], kind="scored file", title=f"{scored.name} · target {scored.target_name}", decision=rule,
-        threshold=threshold, cost=matrix, groups=columns["groups"] or "", created=_now(),
-        made=[("created", _now()), ("file", str(path)), ("rows", f"{len(scored.target):,}"), ("data fingerprint", digest)],
+        threshold=threshold, cost=matrix, groups=columns["groups"] or "", created=now(),
+        made=[("created", now()), ("file", str(path)), ("rows", f"{len(scored.target):,}"), ("data fingerprint", digest)],
         command=command, fingerprint=digest,
     )  # fmt: skip
     write_page("single", view, out)
@@ -137,7 +169,7 @@ def _model(
     rule = rule_of(model)
     made = [
         ("created", document.get("created", "")),
-        ("recipe", f"{record['recipe']} {_options(record.get('options', {}))}".strip()),
+        ("recipe", f"{record['recipe']} {options_of(record.get('options', {}))}".strip()),
         ("data", f"{record['data']['name']}, {record['data']['rows']:,} rows, fingerprint {record['data']['fingerprint']}"),
         ("rows to fit, validate, hold out", ", ".join(f"{split.get(k, 0):,}" for k in ("fit", "validation", "held_out"))),
         ("seed", str(record.get("seed", ""))),
@@ -212,14 +244,14 @@ def cost_matrix(text: str | None, scored: Any) -> Any:
         return read_cost_matrix(text, list(scored.classes))
 
 
-def _options(options: dict[str, Any]) -> str:
+def options_of(options: dict[str, Any]) -> str:
     return "(" + ", ".join(f"{k}={v}" for k, v in options.items()) + ")" if options else ""
 
 
-def _fingerprint(path: Path) -> str:
+def fingerprint_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def _now() -> str:
+def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")

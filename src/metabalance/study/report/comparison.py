@@ -12,10 +12,11 @@ from metabalance.study.report.curve_view import curve_figures, learning_view
 from metabalance.study.report.drawing import LINES
 from metabalance.study.report.explorer import explorer_view
 from metabalance.study.report.leaderboard import column_of, forest_view, row_of, undefined_reasons
-from metabalance.study.report.made import cited, versions
+from metabalance.study.report.made import cited
 from metabalance.study.report.mistakes import class_bars, confusions, recalls
 from metabalance.study.report.ranking import drawn_of, is_baseline, ranked, value_of
-from metabalance.study.report.words import clean, count_of, digits_of, fixed, number, percent, short
+from metabalance.study.report.shared import kind_of_rows, label_of, made_of, protocol_of
+from metabalance.study.report.words import clean, count_of, digits_of, fixed, number, short
 
 __all__ = ["build_view"]
 
@@ -49,18 +50,13 @@ def build_view(result: Mapping[str, Any]) -> dict[str, Any]:
         "classes": class_bars(result),
         "findings": result["data"].get("findings", []),
         "data": result["data"],
-        "protocol": _protocol(result),
+        "protocol": protocol_of(result),
         "explorer": _explorer(result, recipes),
         "training": learning_view([(c, label_of(r), r.get("training") or {}) for c, r in drawn]),
         "fingerprint": result["data"].get("fingerprint", ""),
-        "made": _made(result),
+        "made": made_of(result),
         "cited": cited({r["name"].split("(")[0] for r in recipes} | set(JUDGES)),
     }
-
-
-def label_of(recipe: Mapping[str, Any]) -> str:
-    """What a recipe is called on the page."""
-    return str(recipe.get("label", recipe["name"]))
 
 
 def _curves(
@@ -107,29 +103,6 @@ def _explorer(result: Mapping[str, Any], recipes: Sequence[Mapping[str, Any]]) -
     return explorer_view(found[0]["evidence"], cost=result["protocol"].get("cost"), source=source)
 
 
-def _made(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    data, protocol = result["data"], result["protocol"]
-    seeds = protocol.get("seeds")
-    facts = [
-        ("created", str(result.get("created", ""))),
-        ("with", str(result.get("versions") or versions())),
-        ("rows", count_of(data.get("rows", sum(data["counts"])))),
-        ("data fingerprint", str(data.get("fingerprint") or "")),
-        ("seeds", f"0 to {seeds - 1}" if isinstance(seeds, int) and seeds > 1 else "0"),
-        ("splits", f"{protocol.get('folds')} folds, {protocol.get('splits', '')}"),
-        ("tuning", f"{tune} trials a fit, on the validation part" if (tune := protocol.get("tune")) else ""),
-        ("seconds", f"{number(result.get('seconds')):.0f}" if result.get("seconds") else ""),
-    ]
-    return [(name, value) for name, value in facts if value]
-
-
-def _kind(data: Mapping[str, Any]) -> str:
-    if not data.get("image"):
-        return f"rows, {count_of(data.get('columns', 0))} columns"
-    channels, height, width = data["image"]
-    return f"images of {height} × {width}, {'grey' if channels == 1 else 'colour'}"
-
-
 def _facts(
     result: Mapping[str, Any], recipes: Sequence[Mapping[str, Any]], metric: str
 ) -> list[tuple[str, str]]:
@@ -138,7 +111,7 @@ def _facts(
     rarest = min(counts, key=lambda label: counts[label])
     ratio = number(data.get("imbalance_ratio"))
     facts = [
-        (count_of(data.get("rows", sum(counts.values()))), _kind(data)),
+        (count_of(data.get("rows", sum(counts.values()))), kind_of_rows(data)),
         (
             count_of(counts[rarest]),
             f"{'images' if data.get('image') else 'rows'} of class {short(rarest)}, the rarest of {len(counts)}",
@@ -154,24 +127,3 @@ def _facts(
             (fixed(value_of(baseline, metric), digits), f"{title[0].lower()}{title[1:]} of the baseline")
         )
     return facts
-
-
-def _protocol(result: Mapping[str, Any]) -> dict[str, Any]:
-    protocol = result["protocol"]
-    cost = protocol.get("cost")
-    if isinstance(cost, Mapping):
-        cost = ", ".join(f"{key} = {value:g}" for key, value in cost.items())
-    elif cost:
-        cost = "a matrix, true class by predicted class: " + "; ".join(
-            " ".join(f"{c:g}" for c in row) for row in cost
-        )
-    share = number(protocol.get("validation_fraction"))
-    return {
-        "folds": protocol.get("folds"),
-        "seeds": protocol.get("seeds"),
-        "splits": protocol.get("splits", ""),
-        "validation": percent(share) if math.isfinite(share) else "",
-        "cost": cost or "",
-        "level": f"{100 * protocol.get('level', 0.95):g} %",
-        "interval_method": protocol.get("interval_method", ""),
-    }

@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from metabalance.judge.metrics import get_metric
+from metabalance.judge.values import VALUE_METRICS, get_value_metric
 from metabalance.study.report import curves as figures
 from metabalance.study.report.drawing import LINES, Line
 from metabalance.study.report.words import number
@@ -103,7 +104,10 @@ def learning_view(entries: Sequence[tuple[int, str, Mapping[str, Any]]]) -> dict
 
 
 def _title(metric: str) -> str:
-    title = get_metric(metric, cost=((0, 1), (1, 0))).title
+    title = (
+        get_value_metric(metric) if "@" in metric and metric.split("@")[0] in VALUE_METRICS
+        else get_metric(metric, cost=((0, 1), (1, 0)))
+    ).title  # fmt: skip
     return title if title[:2].isupper() else title[:1].lower() + title[1:]
 
 

@@ -1,7 +1,7 @@
 """The table of all results, and the figure of differences to the baseline."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -9,7 +9,16 @@ from markupsafe import Markup
 from metabalance.study.report import forest as figure
 from metabalance.study.report.forest import Difference
 from metabalance.study.report.ranking import is_baseline, sign_of, verdict_of
-from metabalance.study.report.words import digits_of, duration, fixed, number, p_value, span, spell
+from metabalance.study.report.words import (
+    digits_for,
+    digits_of,
+    duration,
+    fixed,
+    number,
+    p_value,
+    span,
+    spell,
+)
 
 
 def forest_view(
@@ -21,7 +30,7 @@ def forest_view(
     if not found:
         return None
     found.sort(key=lambda pair: -sign * pair[1]["value"])
-    digits = digits_of([d for _, d in found])
+    digits = (digits_for if result.get("kind") == "values" else digits_of)([d for _, d in found])
     rows = [
         Difference(
             r.get("label", r["name"]),
@@ -55,7 +64,11 @@ def forest_view(
 
 
 def column_of(
-    key: str, info: Mapping[str, Any], recipes: Sequence[Mapping[str, Any]], primary: bool
+    key: str,
+    info: Mapping[str, Any],
+    recipes: Sequence[Mapping[str, Any]],
+    primary: bool,
+    decimals: Callable[[Sequence[Mapping[str, Any]]], int] = digits_of,
 ) -> dict[str, Any]:
     intervals = [r["metrics"][key] for r in recipes if (r.get("metrics") or {}).get(key)]
     return {
@@ -64,7 +77,7 @@ def column_of(
         "arrow": "↑" if info.get("greater_is_better", True) else "↓",
         "hint": "higher is better" if info.get("greater_is_better", True) else "lower is better",
         "primary": primary,
-        "digits": digits_of(intervals),
+        "digits": decimals(intervals),
     }
 
 
@@ -107,7 +120,8 @@ def undefined_reasons(
     found: dict[str, list[str]] = {}
     for recipe in recipes:
         metrics = {
-            column["title"]: (recipe.get("metrics") or {}).get(column["key"]) or {} for column in columns
+            column.get("full", column["title"]): (recipe.get("metrics") or {}).get(column["key"]) or {}
+            for column in columns
         }
         missing = [title for title, interval in metrics.items() if math.isnan(number(interval.get("value")))]
         if len(missing) == len(columns) and recipe.get("status", "ok") != "ok":

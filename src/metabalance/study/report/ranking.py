@@ -27,7 +27,7 @@ def drawn_of(
 ) -> list[tuple[int, Mapping[str, Any]]]:
     """The recipes that get a curve and a colour: the baseline, the winner, then the best others."""
     winner = result.get("advice", {}).get("winner")
-    usable = [r for r in recipes if r.get("confusion") or r.get("curves")]
+    usable = [r for r in recipes if r.get("confusion") or r.get("curves") or r.get("values")]
     first = [r for r in usable if is_baseline(r)][:1]
     rest = [r for r in usable if not is_baseline(r)]
     rest.sort(key=lambda r: r.get("name") != winner)  # stable: the others stay from best to worst

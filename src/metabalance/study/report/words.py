@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+SCIENTIFIC = 99  # in place of a number of decimals
+
 
 def clean(value: Any) -> Any:
     """Drops what neither HTML nor SVG may hold: control characters in the user's labels."""
@@ -29,10 +31,23 @@ def digits_of(intervals: Sequence[Mapping[str, Any]]) -> int:
     return min(max(1 - math.floor(math.log10(halves[len(halves) // 2])), 0), 6) if halves else 3
 
 
+def digits_for(intervals: Sequence[Mapping[str, Any]]) -> int:
+    """As :func:`digits_of`, in any unit: :data:`SCIENTIFIC` where so many decimals would show nothing."""
+    values = [abs(number(i.get("value"))) for i in intervals]
+    values = [value for value in values if math.isfinite(value) and value > 0]
+    if values and max(values) < 1e-3:
+        return SCIENTIFIC
+    halves = any(math.isfinite(number(i.get("high")) - number(i.get("low"))) for i in intervals)
+    if values and not halves:
+        return min(max(2 - math.floor(math.log10(max(values))), 0), 6)
+    return digits_of(intervals)
+
+
 def fixed(value: float, digits: int, signed: bool = False) -> str:
     if not math.isfinite(value):
         return "undefined"
-    text = f"{value:{'+' if signed else ''},.{digits}f}"
+    form = ".2e" if digits == SCIENTIFIC else f",.{digits}f"
+    text = f"{value:{'+' if signed else ''}{form}}"
     return text.replace("-", "−")
 
 

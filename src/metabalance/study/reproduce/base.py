@@ -244,6 +244,8 @@ class Experiment:
         shown: Metrics of the table.
         needs: The file, below the folder of data, of the conditions that need one.
         fallback: Conditions on data that ship with scikit-learn, in place of those whose file is not there.
+        full: Conditions at the paper's scale, with the same files; none if there is one size.
+        overlap: Test rows over training rows if the seeds are folds of the same rows, for the intervals.
         seeds: By default.
         notes: What else a reader should know, a sentence each.
     """
@@ -259,6 +261,8 @@ class Experiment:
     shown: tuple[str, ...]
     needs: Mapping[str, str] = field(default_factory=dict)
     fallback: Mapping[str, str] = field(default_factory=dict)
+    full: Mapping[str, str] = field(default_factory=dict)
+    overlap: float = 0.0
     seeds: int = 10
     notes: tuple[str, ...] = ()
 

@@ -27,9 +27,22 @@ def file_of(experiment: Experiment, condition: str, folder: Path | None) -> Path
     return path if path is not None and path.is_file() else None
 
 
-def conditions_here(experiment: Experiment, folder: Path | None) -> tuple[dict[str, str], bool]:
-    """The conditions that can be run, and whether others stand in for some that cannot."""
+def conditions_here(
+    experiment: Experiment, folder: Path | None, full: bool = False
+) -> tuple[dict[str, str], bool]:
+    """The conditions that can be run, and whether others stand in for some that cannot.
+
+    Raises:
+        DataError: The paper's scale is asked for, and a file is not there.
+    """
     lacking = [c for c in experiment.needs if file_of(experiment, c, folder) is None]
+    if full and experiment.full:
+        if lacking:
+            raise DataError(
+                f"{experiment.name} at the paper's scale needs {', '.join(experiment.needs[c] for c in lacking)}, below the "
+                "folder of --data or METABALANCE_DATA; without --full other data stand in"
+            )
+        return dict(experiment.full), False
     kept = {c: text for c, text in experiment.conditions.items() if c not in lacking}
     return (kept | dict(experiment.fallback), True) if lacking else (kept, False)
 
@@ -50,13 +63,13 @@ def run_experiment(
         out: The run folder; what was measured before is used.
         data: Folder of real tables.
         seeds: By default the experiment's.
-        full: Wanted at the paper's scale; there is one size, and the result says so.
+        full: Wanted at the paper's scale; where there is one size, the result says so.
         report: Called after each measurement.
 
     Raises:
         DataError: The folder holds something else, a stored measurement is damaged, or a table cannot be read.
     """
-    conditions, fallback = conditions_here(experiment, data)
+    conditions, fallback = conditions_here(experiment, data, full)
     seeds = experiment.seeds if seeds is None else seeds
     folder = RunStore(out)
     folder.open({"format": FORMAT, "kind": "reproduce", "version": __version__})
@@ -86,7 +99,10 @@ def run_experiment(
             eta = (time.monotonic() - started) / fresh * left if fresh else None
             report(Progress(done + 1, len(work), condition, status if fresh else "", eta=eta))
     told = {condition: {"text": text} for condition, text in conditions.items()}
-    notes = [*experiment.notes, *(["This claim has one size; --full changes nothing."] if full else [])]
+    notes = [
+        *experiment.notes,
+        *(["This claim has one size; --full changes nothing."] if full and not experiment.full else []),
+    ]
     result = result_of(experiment, records, told, seeds) | {
         "full": full,
         "fallback": fallback,

@@ -39,6 +39,11 @@ TITLES = {
     "gap_change": "change of the gap",
     "frequent_change": "change of ROC AUC, frequent group",
     "rare_change": "change of ROC AUC, rare group",
+    "rocauc": "ROC AUC",
+    "sigma_skill": "skill of the spread",
+    "knn_skill": "skill of the distance",
+    "sparse": "error, sparse minus dense",
+    "miscalibration": "miscalibration area",
 }
 
 

@@ -20,7 +20,7 @@ from metabalance.study.reproduce.base import AnySetup, Claim, Experiment, Fit, f
 from metabalance.study.reproduce.measure import run_fit
 from metabalance.study.reproduce.places import at_hand, is_here, refuse
 from metabalance.study.reproduce.values import ValueSetup
-from metabalance.study.reproduce.verdict import choose, interval, judge, overall
+from metabalance.study.reproduce.verdict import choose, interval, judge, overall, overlap_of
 from metabalance.study.store import RunStore, locked, write_atomically
 from metabalance.study.workers import Outcome, Task, run_tasks, sentence
 
@@ -267,7 +267,10 @@ def result_of(
             "condition": condition,
             "arm": name,
             "seconds": sum(r["seconds"] for r in rows) / len(rows),
-            **{m: asdict(interval([claim.value(r, m, name) for r in rows])) for m in claim.shown},
+            **{
+                m: asdict(interval([claim.value(r, m, name) for r in rows], overlap_of(claim)))
+                for m in claim.shown
+            },
         }
         for (condition, name), rows in records.items()
     ]

@@ -44,13 +44,13 @@ def choose(candidates: Sequence[Record]) -> Record:
     return max(candidates, key=lambda record: record["validation"])
 
 
-def interval(values: ArrayLike) -> Interval:
-    """Mean over seeds with its 95 % t interval.
+def interval(values: ArrayLike, overlap: float = 0.0) -> Interval:
+    """Mean over seeds with its 95 % t interval; ``overlap`` is that of an :class:`Experiment`.
 
     >>> print(interval([0.80, 0.82, 0.78]))
     0.8000 [0.7503, 0.8497]
     """
-    return corrected_resampled_interval(values, NO_OVERLAP)
+    return corrected_resampled_interval(values, overlap or NO_OVERLAP)
 
 
 def judge(claim: Claim | Experiment, records: Records, conditions: Sequence[str]) -> list[Judgement]:
@@ -65,9 +65,14 @@ def judge(claim: Claim | Experiment, records: Records, conditions: Sequence[str]
                 rows = records[condition if place == "*" else place, arm]
                 values = np.array([claim.value(r, contrast.metric, arm) for r in rows])
                 total = coefficient * values + (total if len(total) else 0.0)
-            gap = interval(total)
+            gap = interval(total, overlap_of(claim))
             found.append(Judgement(contrast, condition, gap, verdict(gap, contrast)))
     return found
+
+
+def overlap_of(claim: Claim | Experiment) -> float:
+    """How far the seeds of a claim share their rows."""
+    return claim.overlap if isinstance(claim, Experiment) else 0.0
 
 
 def verdict(gap: Interval, contrast: Contrast) -> str:

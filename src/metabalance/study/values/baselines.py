@@ -205,7 +205,12 @@ def value_baseline_options(name: str) -> dict[str, Any]:
 def _linear(
     name: str, coef: np.ndarray, intercept: np.ndarray, mean: np.ndarray, scale: np.ndarray
 ) -> ValueBaseline:
-    tensors = {"coef": coef, "intercept": intercept, "target_mean": mean, "target_scale": scale}
+    tensors = {
+        "coef": np.ascontiguousarray(coef),
+        "intercept": intercept,
+        "target_mean": mean,
+        "target_scale": scale,
+    }
     return ValueBaseline(name, len(mean), tensors)
 
 

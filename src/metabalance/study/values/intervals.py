@@ -16,12 +16,12 @@ import numpy as np
 from metabalance.adjust.conformal_regression import ConformalIntervals
 from metabalance.adjust.conformal_target import intervals_by_target
 
-__all__ = ["BY", "LEVEL", "LEVELS", "Stretches", "ValueIntervals", "fit_intervals"]
+__all__ = ["BY", "LEVEL", "LEVELS", "Stretches", "ValueIntervals", "fit_intervals", "thin_regions"]
 
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
 LEVEL = 0.9
 BY = ("prediction", "target")
-FEWEST = 20  # validation rows behind a margin
+FEWEST = 9  # validation rows behind a margin: what a promise of 0.9 takes
 REGIONS = ("few", "medium", "many")
 
 Margins = dict[str, float]
@@ -174,8 +174,9 @@ def fit_intervals(
 ) -> ValueIntervals | None:
     """Takes the margins from rows that the model was not fitted on.
 
-    A region with fewer than 20 of them shares its margin with its neighbour. A level that too few rows stand behind,
-    99 for 0.99, is left out.
+    A region with fewer than 9 of them shares its margin with its neighbour, and at higher levels with fewer than 19
+    (0.95) or 99 (0.99); the promise is then about both together (:func:`thin_regions`). A level that all rows together are
+    too few for is left out.
 
     Args:
         prediction: ``(N, T)``.
@@ -199,6 +200,18 @@ def fit_intervals(
             if all(math.isfinite(margin) for one in made for margin in one.values()):
                 margins[by, level] = made
     return ValueIntervals(stretches, margins) if (BY[0], LEVEL) in margins else None
+
+
+def thin_regions(target: np.ndarray, regions: Any) -> list[str]:
+    """Regions of too few of the rows ``(N,)`` for a promise of their own at the level 0.9.
+
+    >>> from metabalance.judge.regions import make_regions
+    >>> regions = make_regions([1.0] * 150 + [2.0] * 50 + [3.0] * 5, bin_width=1.0)
+    >>> thin_regions(np.array([1.0] * 40 + [2.0] * 12 + [3.0]), regions)
+    ['few']
+    """
+    region = Stretches.cut(regions).of(target)
+    return [name for name in REGIONS if 0 < (region == name).sum() < FEWEST]
 
 
 def _ends(prediction: np.ndarray, limits: np.ndarray | None, i: int) -> tuple[np.ndarray, np.ndarray]:

@@ -14,10 +14,10 @@ from metabalance.data.pixels import ImagePreprocessor
 from metabalance.data.preprocess import TablePreprocessor
 from metabalance.judge.regions import Regions
 from metabalance.study.artifact import read_artifact, write_artifact
-from metabalance.study.reference import Reference
 from metabalance.study.ship import EVIDENCE, read_preprocessor, rows_at_once, state_of, stored_preprocessor
 from metabalance.study.values.baselines import VALUE_FITTERS, ValueBaseline
-from metabalance.study.values.intervals import ValueIntervals, fit_intervals
+from metabalance.study.values.intervals import FEWEST, ValueIntervals, fit_intervals, thin_regions
+from metabalance.study.values.reference import ValueReference
 
 __all__ = ["TrainedRegressor", "ValueNetwork"]
 
@@ -122,6 +122,12 @@ class TrainedRegressor:
         conformal = fit_intervals(prediction, limits, validation[1], regions)
         if conformal is None:
             notes.append(f"{len(validation[1])} validation rows are too few for intervals")
+        for name, target, region in zip(names, validation[1].T, regions) if conformal else ():
+            if thin := thin_regions(target, region):
+                notes.append(
+                    f"fewer than {FEWEST} validation rows have a {name} that was {' or '.join(thin)}-shot in training: "
+                    "intervals by target are promised for them and their neighbours together"
+                )
         record = record | {
             "recipe": fitted.candidate.name,
             "options": {k: list(v) if isinstance(v, tuple) else v for k, v in fitted.options.items()},
@@ -255,7 +261,7 @@ class TrainedRegressor:
                 raise ValueError(f"it names {len(names)} targets, and tells of others")
             return cls(
                 names, read_preprocessor(manifest, files), model, regions, conformal, manifest, evidence,
-                Reference.read(tensors, files),
+                ValueReference.read(tensors, files),
             )  # fmt: skip
         except DataError:
             raise

@@ -25,6 +25,7 @@ from metabalance.study.reproduce.claims import (
     m2m,
     meta_weight_net,
     metabalance,
+    modnet,
     noisy_metrics,
     ot,
     ranksim,
@@ -73,5 +74,5 @@ VALUE_CLAIMS: dict[str, Claim] = {
 }
 EXPERIMENTS: dict[str, Experiment] = {
     module.EXPERIMENT.name: module.EXPERIMENT
-    for module in (auroc_auprc, noisy_metrics, balanced_mse_line, lds_weights)
+    for module in (auroc_auprc, noisy_metrics, balanced_mse_line, lds_weights, modnet)
 }
