@@ -11,6 +11,7 @@ from pathlib import Path
 
 from metabalance import __version__
 from metabalance.study.reproduce.claims import CLAIMS, EXPERIMENTS, VALUE_CLAIMS
+from metabalance.study.reproduce.page import TITLES
 from metabalance.study.store import write_atomically
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
@@ -47,12 +48,35 @@ def page(runs: Path, names: list[str], about: tuple[str, ...], option: str = "")
         "",
         f"Not run for this page: {', '.join(missing)}." if missing else "",
     ]
+    if option:
+        lines += by_statement({name: json.loads((runs / f"{name}.json").read_text()) for name in found})
     for name, path in found.items():
         # A heading that can be linked to; the verdict stands in the table.
         head, _, rest = path.read_text().partition("\n")
         verdict = head.partition(": ")[2]
         lines += ["", f"## {name}", *(["", f"*{verdict}*"] if verdict else []), rest.rstrip()]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def by_statement(results: dict[str, dict]) -> list[str]:
+    """Where each statement held: the verdict on a claim asks for all of its statements under one condition."""
+    words = ("held", "did not hold here", "not distinguishable here")
+    lines = [
+        "The verdict on a part asks for all of its statements under one condition; statement by statement:",
+        "",
+        "| claim | statement | held | did not hold | not distinguishable |",
+        "|---|---|---|---|---|",
+    ]
+    for name, result in results.items():
+        places: dict[tuple[str, str], dict[str, list[str]]] = {}
+        for c in result["contrasts"]:
+            says = ("control: " if c["control"] else "") + c["says"]
+            key = (says, TITLES.get(c["metric"], c["metric"]))
+            places.setdefault(key, {word: [] for word in words})[c["verdict"]].append(c["condition"])
+        for (says, metric), where in places.items():
+            cells = " | ".join(", ".join(where[word]) or "-" for word in words)
+            lines.append(f"| {name} | {says} ({metric}) | {cells} |")
+    return [*lines, ""]
 
 
 def main() -> None:

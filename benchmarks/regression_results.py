@@ -151,7 +151,7 @@ def told(records: Mapping[str, list[dict[str, Any]]], metric: str, title: str) -
     }
 
     def several(found: list[str]) -> str:
-        return ", ".join(f"`{n}` ({relative(records, n, metric):+.0f} %)" for n in found)
+        return ", ".join(f"`{n}` ({relative(records, n, metric):+.1f} %)" for n in found)
 
     if not changes["better"] and not changes["worse"]:
         return f"- **{title}**: no recipe is distinguishable from plain training."
@@ -244,6 +244,17 @@ def summary(found: Mapping[str, dict[str, list[dict[str, Any]]]]) -> list[str]:
     ]
 
 
+def failures(found: Mapping[str, dict[str, list[dict[str, Any]]]]) -> list[str]:
+    """Recipes that predict worse than a constant where plain training does better than one."""
+    bad = [
+        f"`{n}` on {name} (R² {values(rows, 'r2').mean():.1f})"
+        for name, records in found.items()
+        for n, rows in records.items()
+        if values(rows, "r2").mean() < 0 < values(records["erm"], "r2").mean()
+    ]
+    return [f"Worse than a constant, where plain training is not: {', '.join(bad)}.", ""] if bad else []
+
+
 def sentences(
     recipes: list[str],
     changes: Mapping[tuple[str, str], float],
@@ -315,6 +326,7 @@ def page(runs: Path, seeds: int) -> str:
         "Mean change over the sets, and in brackets on how many it is distinguishably better / worse.",
         "",
         *summary(found),
+        *failures(found),
     ]
     path = runs / "refused.json"
     refused = json.loads(path.read_text()) if path.exists() else {}
