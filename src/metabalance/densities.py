@@ -59,7 +59,8 @@ def bin_edges(target: Any, width: float | None = None, num_bins: int = 50) -> Te
         target: Training values ``(N,)``.
         width: Of a bin, in the unit of the target (1 for years, 0.1 for similarities); the edges are then its
             multiples, so that every bin of whole numbers holds one.
-        num_bins: Without a width: so many bins from the smallest value to the largest. A constant target has one.
+        num_bins: Without a width: so many bins from the smallest value to the largest. A constant target has one; of whole
+            numbers each bin holds equally many, and there may be fewer bins.
 
     Raises:
         ValueError: Values that are not finite, or bins that cannot be.
@@ -77,6 +78,9 @@ def bin_edges(target: Any, width: float | None = None, num_bins: int = 50) -> Te
             return torch.tensor(
                 [low - reach, high + reach] if low == high else [low, high], dtype=torch.float64
             )
+        if bool((y == y.round()).all()) and high - low < 2.0**52:
+            step = np.ceil((high - low + 1) / num_bins)
+            return low + step * torch.arange(np.ceil((high - low + 1) / step) + 1, dtype=torch.float64)
         return torch.linspace(low, high, num_bins + 1, dtype=torch.float64)
     if not 0 < width < float("inf"):
         raise ValueError(f"the width of a bin must be finite and above 0, but {width} was given")

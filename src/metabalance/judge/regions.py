@@ -118,7 +118,8 @@ def make_regions(
     Args:
         train_target: ``(N,)``; of training rows alone.
         bin_width: Width of a bin in the unit of the target (1 for years); the edges are then its multiples.
-        num_bins: Without a width: so many equally wide bins from the smallest value to the largest.
+        num_bins: Without a width: so many equally wide bins from the smallest value to the largest; of whole numbers each
+            bin holds equally many, and there may be fewer bins.
         many: The upper threshold to try first.
         few: The lower one.
 
@@ -172,6 +173,9 @@ def _edges(y: Array, width: float | None, num_bins: int) -> Array:
         if low == high:
             reach = max(abs(low), 1.0) / 2
             return np.array([low - reach, high + reach])
+        if (y == np.round(y)).all() and high - low < 2.0**52:
+            step = np.ceil((high - low + 1) / num_bins)
+            return low + step * np.arange(np.ceil((high - low + 1) / step) + 1)
         # Values that differ in their last digits alone have fewer bins than were asked for.
         return np.unique(np.linspace(low, high, num_bins + 1))
     if not 0 < width < np.inf:
