@@ -237,7 +237,7 @@ def test_the_networks_own_scores_are_adjusted_and_its_probabilities_stay(tau):
     prior = plain.source_prior_
     assert model.history_.epochs == plain.history_.epochs  # selected by the same figures, at its own prior
     raw = PosthocLogitAdjustment(plain.training_prior_, tau)(plain._outputs(X))
-    np.testing.assert_allclose(model._logits(X), raw, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(model._outputs(X), raw, rtol=1e-4, atol=1e-4)
     left = plain.training_prior_ ** (1 - tau)
     np.testing.assert_allclose(model.training_prior_, left / left.sum(), rtol=1e-6)
     np.testing.assert_allclose(model.predict_proba(X), plain.predict_proba(X), rtol=1e-3, atol=1e-5)
