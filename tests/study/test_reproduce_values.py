@@ -12,7 +12,7 @@ import pytest
 from metabalance.data.errors import DataError
 from metabalance.judge import mae
 from metabalance.methods import get_method
-from metabalance.study.reproduce.base import Arm, Claim, Fit, Published, fits_of
+from metabalance.study.reproduce.base import AnySetup, Arm, Claim, Fit, Published, fits_of
 from metabalance.study.reproduce.claims import CLAIMS, EXPERIMENTS, VALUE_CLAIMS
 from metabalance.study.reproduce.claims.balanced_mse_line import fit_line, line_task
 from metabalance.study.reproduce.claims.value_setups import lower
@@ -246,6 +246,7 @@ def test_lower_is_the_other_way_round():
 
 def test_tables_are_found_as_images_are(tmp_path):
     setup = QUICK.but(table="abalone")
+    assert isinstance(setup, AnySetup)
     assert name_of(setup) == "abalone"
     assert at_hand(setup, None) is setup
     assert is_here(QUICK, None)
