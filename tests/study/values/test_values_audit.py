@@ -193,6 +193,7 @@ def test_codes_for_missing_values():
         finding = only(look(planted), "MB105")
         assert finding.rows == tuple(range(rows))
     assert "MB105" not in codes(look(frame))
+    assert coded(np.array([-999.0, 0.0, 2e5, 4e5]), np.array([5, 9, 9, 9])) == [-999.0]
     two = np.array([-999.0, -99.0, 1.0, 2.0, 3.0])
     assert coded(two, np.array([2, 2, 9, 9, 9])) == [-999.0, -99.0]
     assert coded(np.array([0.0, 100.0, 150.0]), np.array([3, 9, 9])) == [0.0]

@@ -73,7 +73,7 @@ def compare_errors(
             _estimates(side, [model.regions[t]], ("bmae",), [name], level, n_boot, s)["bmae"]
             for s, side in enumerate(sides)
         ]
-        found.append(_verdict(f"bmae[{name}]" if several else "bmae", *balanced, tolerance))
+        found.append(_verdict(f"bmae[{name}]" if several else "bmae", balanced[0], balanced[1], tolerance))
     return found
 
 
@@ -180,7 +180,7 @@ def _in_common(
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """One target of both sides, in the bins that both have."""
     bins = [regions.index(side[1][:, t]) for side in (now, old)]
-    shared = np.intersect1d(*bins)
+    shared = np.intersect1d(bins[0], bins[1])
     return [
         (side[0][kept, t : t + 1], side[1][kept, t : t + 1], np.ones(int(kept.sum())))
         for side, kept in ((side, np.isin(b, shared)) for side, b in zip((now, old), bins))

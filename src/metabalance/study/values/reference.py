@@ -48,7 +48,7 @@ class ValueReference:
 
     def dump(self) -> tuple[dict[str, np.ndarray], dict[str, bytes]]:
         """Tensors and files for a model folder."""
-        tensors = {
+        tensors: dict[str, np.ndarray] = {
             "reference.prediction": self.prediction.astype(np.float64),
             "reference.region": self.region.astype(np.int32),
         }

@@ -62,7 +62,7 @@ def coded(levels: np.ndarray, counts: np.ndarray) -> list[float]:
             nines = value == np.round(value) and set(f"{abs(value):.0f}") == {"9"} and abs(value) >= 99
             marks = value in (-1.0, -9.0) and others[0] >= 0
             nothing = value == 0 and gap > float(others[-1] - others[0]) and counts[end] >= 3
-            if (nines and far) or (marks and counts[end] >= 3) or nothing:
+            if (nines and (far or (value < 0 and others[0] >= 0))) or (marks and counts[end] >= 3) or nothing:
                 found.append(value)
                 levels, counts = others, counts[rest]
                 break
