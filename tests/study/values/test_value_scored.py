@@ -36,7 +36,8 @@ def table(rows=300):
 def test_a_target_that_can_be_no_classes_is_values():
     frame = table()
     assert are_values(frame, "y", None)
-    assert not are_values(frame, "whole", None)  # it may be classes: that is asked
+    assert are_values(frame, "whole", None)  # beside a column of predictions
+    assert not are_values(frame[["whole", "low"]], "whole", None)  # it may be classes: that is asked
     assert are_values(frame, "whole", "regression")
     assert not are_values(frame, "y", "classification")
     assert not are_values(frame.assign(probability_a=0.5), "y", None)
@@ -109,7 +110,7 @@ def test_the_view_of_one_model():
     view = value_single_view([("t.csv", found)], kind="predicted values", title="t")
     assert view["headline"].startswith("Predictions miss by 2.")
     assert any("too low" in detail for detail in view["details"])  # four fifths of large values
-    assert view["facts"][0] == ("300", "rows (t.csv)")
+    assert list(view["facts"][0]) == ["300", "rows (t.csv)"]
     assert estimate_rows({}) == []
 
 
