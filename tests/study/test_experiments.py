@@ -105,7 +105,7 @@ def test_every_experiment_is_whole(name):
     assert name not in CLAIMS
     assert get_method(it.paper).papers
     assert it.published.status in ("confirmed", "secondary", "unconfirmed")
-    conditions = it.conditions.keys() | it.fallback.keys()
+    conditions = it.conditions.keys() | it.fallback.keys() | it.full.keys()
     assert it.needs.keys() <= it.conditions.keys()
     for contrast in it.contrasts:
         assert {arm for _, arm, _ in contrast.terms} <= it.arms.keys()

@@ -515,13 +515,13 @@ ROMANO_2019 = Paper(
     ("Yaniv Romano", "Evan Patterson", "Emmanuel J. Candès"), 2019, NEURIPS, volume="32", arxiv="1905.03222",
 )
 DE_BREUCK = Paper(
-    "debreuck2021materials",
+    "breuck2021materials",
     "Materials Property Prediction for Limited Datasets Enabled by Feature Selection and Joint Learning with MODNet",
     ("Pierre-Paul De Breuck", "Geoffroy Hautier", "Gian-Marco Rignanese"), 2021, "npj Computational Materials",
     "article", "7", "83", "2004.14766", "10.1038/s41524-021-00552-2",
 )
 DE_BREUCK_ROBUST = Paper(
-    "debreuck2021robust",
+    "breuck2021robust",
     "Robust Model Benchmarking and Bias-Imbalance in Data-Driven Materials Science: a Case Study on MODNet",
     ("Pierre-Paul De Breuck", "Matthew L. Evans", "Gian-Marco Rignanese"), 2021,
     "Journal of Physics: Condensed Matter", "article", "33", "404002", "2102.02263", "10.1088/1361-648X/ac1280",

@@ -272,7 +272,7 @@ class Experiment:
 
     def value(self, record: Mapping[str, Any], metric: str, arm: str) -> float:
         """A figure of one seed; NaN where there is none."""
-        found = record[metric]
+        found = record.get(metric)
         return float("nan") if found is None else float(found)
 
 

@@ -173,8 +173,8 @@ def confidence_ranked_error(
     if permutations:
         random = np.mean([_mean_of_rest(rng.permutation(e)) for _ in range(permutations)], axis=0)
     unit = random.mean()
-    curves = (_mean_of_rest(e[np.argsort(s, kind="stable")]) / unit for s in (u, e))
-    return RankedError(np.arange(len(e)) / len(e), *curves, random / unit)
+    curve, oracle = (_mean_of_rest(e[np.argsort(s, kind="stable")]) / unit for s in (u, e))
+    return RankedError(np.arange(len(e)) / len(e), curve, oracle, random / unit)
 
 
 def _mean_of_rest(ordered: Array) -> Array:

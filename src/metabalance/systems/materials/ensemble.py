@@ -82,25 +82,25 @@ class BootstrapEnsemble(BaseEstimator):
                 f"n_members and together must be from 1 and voting 'soft' or 'hard', but are {self.n_members}, "
                 f"{self.together} and {self.voting!r}"
             )
-        X, y = indexable(X, y)
-        X, y = np.asarray(X), np.asarray(y)
+        indexable(X, y)
+        data, target = np.asarray(X), np.asarray(y)
         rng = check_random_state(self.random_state)
         seeds = [int(s) for s in rng.randint(SEEDS, size=self.n_members)]
         models = [self._make(seed) for seed in seeds]
         self.is_classifier_ = is_classifier(models[0])
-        strata = y if (self.is_classifier_ if self.stratify is None else self.stratify) else None
-        rows = [self._rows(_num_samples(X), strata, np.random.default_rng(seed)) for seed in seeds]
+        strata = target if (self.is_classifier_ if self.stratify is None else self.stratify) else None
+        rows = [self._rows(len(data), strata, np.random.default_rng(seed)) for seed in seeds]
         prototype = not callable(self.make_model)
         self.members_ = []
         if prototype and hasattr(models[0], "fit_members"):
             for i in range(0, self.n_members, self.together):
                 part = slice(i, i + self.together)
-                self.members_ += models[0].fit_members(X, y, rows[part], seeds[part])
+                self.members_ += models[0].fit_members(data, target, rows[part], seeds[part])
         else:
-            work = (delayed(_fit)(model, X[r], y[r]) for model, r in zip(models, rows))
+            work = (delayed(_fit)(model, data[r], target[r]) for model, r in zip(models, rows))
             self.members_ = Parallel(n_jobs=self.n_jobs)(work)
         if self.is_classifier_:
-            self.classes_ = np.unique(y)
+            self.classes_ = np.unique(target)
         return self
 
     def predict(self, X: ArrayLike, return_std: bool = False) -> Any:

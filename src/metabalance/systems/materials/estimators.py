@@ -33,6 +33,25 @@ SEEDS = 2**31 - 1
 class _MODNet(BaseEstimator):
     """What the two have in common; final classes say how targets are encoded and what a loss is."""
 
+    lr: float
+    epochs: int
+    batch_size: int
+    scaler: str
+    early_stopping: str | None
+    validation_fraction: float
+    patience: int
+    min_delta: float
+    random_state: Any
+    network_: MODNet
+    scaling_: Scaling
+
+    # Of the final classes: checked arrays; what is learned of the targets; targets as the loss takes them.
+    _checked: Any
+    _fit_target: Any
+    _encode: Any
+    _network: Any
+    _objective: Any
+
     def fit(self, X: ArrayLike, y: ArrayLike) -> Any:
         """Trains the network.
 
@@ -44,8 +63,8 @@ class _MODNet(BaseEstimator):
             ValueError: An option out of range, or targets that do not fit the tree.
         """
         rng = check_random_state(self.random_state)
-        X, y = self._checked(X, y)
-        member = self._fit_members(X, y, [np.arange(len(X))], [int(rng.randint(SEEDS))])[0]
+        data, target = self._checked(X, y)
+        member = self._fit_members(data, target, [np.arange(len(data))], [int(rng.randint(SEEDS))])[0]
         self.__dict__.update(member.__dict__)
         return self
 
@@ -65,8 +84,8 @@ class _MODNet(BaseEstimator):
         """
         if len({len(r) for r in rows}) != 1:
             raise ValueError("members trained together need equally many rows each")
-        X, y = self._checked(X, y)
-        return self._fit_members(X, y, rows, seeds)
+        data, target = self._checked(X, y)
+        return self._fit_members(data, target, rows, seeds)
 
     def _fit_members(self, X: Array, y: Array, rows: Sequence[Array], seeds: Sequence[int]) -> list[Any]:
         options = TrainingOptions(
@@ -118,9 +137,9 @@ class _MODNet(BaseEstimator):
 
     def _outputs(self, X: ArrayLike) -> Array:
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
+        data = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
         with torch.no_grad():
-            return self.network_(self.scaling_.apply(X)).double().numpy()
+            return self.network_(self.scaling_.apply(data)).double().numpy()
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -204,7 +223,7 @@ class MODNetRegressor(RegressorMixin, _MODNet):
             found = np.clip(found, low - room, high + room)
         return found[:, 0] if self._one else found
 
-    def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
+    def _checked(self, X: Any, y: Any) -> tuple[Array, Array]:
         X, y = validate_data(
             self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", multi_output=True, y_numeric=True
         )
@@ -306,7 +325,7 @@ class MODNetClassifier(ClassifierMixin, _MODNet):
         check_is_fitted(self)
         return self.classes_[self.predict_proba(X).argmax(1)]
 
-    def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
+    def _checked(self, X: Any, y: Any) -> tuple[Array, Array]:
         X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
         check_classification_targets(y)
         self.classes_, encoded = np.unique(y, return_inverse=True)

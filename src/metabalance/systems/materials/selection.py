@@ -119,28 +119,28 @@ class NMIRelevanceRedundancy(SelectorMixin, BaseEstimator):
             ValueError: An option out of range, too few rows, or infinite values.
         """
         self._check_options()
-        X, y = validate_data(
+        data, target = validate_data(
             self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", multi_output=True, ensure_min_samples=2,
             y_numeric=self.task == "regression",
         )  # fmt: skip
-        if len(X) <= self.n_neighbors:
+        if len(data) <= self.n_neighbors:
             raise ValueError(
-                f"{len(X)} samples were given; n_neighbors={self.n_neighbors} needs at least {self.n_neighbors + 1}"
+                f"{len(data)} samples were given; n_neighbors={self.n_neighbors} needs at least {self.n_neighbors + 1}"
             )
         rng = check_random_state(self.random_state)
-        if self.max_samples is not None and len(X) > self.max_samples:
-            rows = np.sort(rng.choice(len(X), self.max_samples, replace=False))
-            X, y = X[rows], y[rows]
-        targets = y[:, None] if y.ndim == 1 else y
-        filled = fill_missing(X)
+        if self.max_samples is not None and len(data) > self.max_samples:
+            rows = np.sort(rng.choice(len(data), self.max_samples, replace=False))
+            data, target = data[rows], target[rows]
+        targets = target[:, None] if target.ndim == 1 else target
+        filled = fill_missing(data)
         distinct = distinct_columns(filled)
-        self.scores_ = np.zeros((X.shape[1], targets.shape[1]))
+        self.scores_ = np.zeros((data.shape[1], targets.shape[1]))
         self.pairs_, rankings = 0, []
         if len(distinct):
             columns = Columns(
                 filled[:, distinct], n_neighbors=self.n_neighbors, random_state=rng, n_jobs=self.n_jobs
             )
-            relevance = np.column_stack([self._relevance(columns, target) for target in targets.T])
+            relevance = np.column_stack([self._relevance(columns, t) for t in targets.T])
             self.scores_[distinct] = relevance
             passing = np.flatnonzero(columns.entropies >= self.drop_thr)
             known: dict[int, Array] = {}
@@ -150,13 +150,13 @@ class NMIRelevanceRedundancy(SelectorMixin, BaseEstimator):
             self.pairs_ = int(sum((~np.isnan(row)).sum() for row in known.values()))
         if not any(rankings):
             raise ValueError(
-                f"none of {X.shape[1]} feature(s) has drop_thr={self.drop_thr} nats of self-information and more than one "
+                f"none of {data.shape[1]} feature(s) has drop_thr={self.drop_thr} nats of self-information and more than one "
                 "value; lower drop_thr or give other columns"
             )
         self.selected_ = np.array(interleave(rankings)[: self.n_features], dtype=np.int64)
-        self.ranking_ = np.full(X.shape[1], len(self.selected_) + 1)
+        self.ranking_ = np.full(data.shape[1], len(self.selected_) + 1)
         self.ranking_[self.selected_] = np.arange(1, len(self.selected_) + 1)
-        if y.ndim == 1:
+        if target.ndim == 1:
             self.scores_ = self.scores_[:, 0]
         return self
 
@@ -233,7 +233,7 @@ class NMIRelevanceRedundancy(SelectorMixin, BaseEstimator):
         for name in ("n_features", "max_samples", "n_neighbors"):
             value = getattr(self, name)
             if not (value is None and name != "n_neighbors") and not (
-                isinstance(value, Integral) and value >= 1
+                isinstance(value, Integral) and int(value) >= 1
             ):
                 raise ValueError(f"{name} must be a whole number from 1, but {value!r} was given")
 
