@@ -258,6 +258,8 @@ def test_whole_numbers_are_values_when_asked(predicted, tmp_path):
         tmp_path / "ages.csv",
         "--target",
         "age",
+        "--score",
+        "guess",
         "--task",
         "regression",
         "--bin-width",
