@@ -246,6 +246,9 @@ def test_a_table_of_predictions(predicted, tmp_path):
 
 def test_whole_numbers_are_values_when_asked(predicted, tmp_path):
     frame = pd.read_csv(predicted).assign(age=lambda f: f.depth.round().astype(int))
+    frame = frame.rename(
+        columns={"prediction": "guess"}
+    )  # beside a column "prediction" nobody would have to ask
     frame.to_csv(tmp_path / "ages.csv", index=False)
     out = tmp_path / "r.html"
     refused = run("report", tmp_path / "ages.csv", "--target", "age", "--out", out)
@@ -255,6 +258,8 @@ def test_whole_numbers_are_values_when_asked(predicted, tmp_path):
         tmp_path / "ages.csv",
         "--target",
         "age",
+        "--score",
+        "guess",
         "--task",
         "regression",
         "--bin-width",
