@@ -14,6 +14,7 @@ from metabalance.study.candidates import Candidate, parse_candidates
 from metabalance.study.choosing import choose_options
 from metabalance.study.compare import Plan, run_comparison
 from metabalance.study.divide import carve, divide
+from metabalance.study.fit_command import fit_command
 from metabalance.study.kinds import KINDS, FitSettings, Kind, Measure, kind_of
 from metabalance.study.load import kind_asked, load_data, make_table, make_values
 from metabalance.study.opening import load_model
@@ -22,6 +23,7 @@ from metabalance.study.sources import Studied, ValueTable
 from metabalance.study.spaces import VALUE_SPACES, search_space
 from metabalance.study.store import RunStore
 from metabalance.study.summary import summarise, write_results
+from metabalance.study.tracking import logged_values
 from metabalance.study.values.fitting import (
     FittedValues,
     ValueSettings,
@@ -211,6 +213,32 @@ def test_training_resumes_to_the_same_bits(table, tmp_path):
     frame = made(50, seed=9)
     np.testing.assert_array_equal(whole.model.predict(frame), again.model.predict(frame))
     assert value_protocol(table, "erm", {"seed": 1}) != value_protocol(table, "erm", {"seed": 2})
+
+
+def test_a_tracker_is_told_of_held_out_rows(table, tmp_path):
+    training = train_values(table, "ridge", holdout=0.2)
+    told = logged_values(training, "made", tmp_path)
+    assert told.params["recipe"] == "ridge"
+    held = {row["name"]: row["value"] for row in training.model.evidence["held_out"]["estimates"]}
+    assert told.figures["held_out/mae/value"] == [(0, held["mae"])]
+
+
+def test_a_quantity_is_not_streamed(tmp_path):
+    made().to_parquet(tmp_path / "made.parquet")
+    out = run_cli(
+        "fit",
+        tmp_path / "made.parquet",
+        "--target",
+        "y",
+        "--task",
+        "regression",
+        "--stream",
+        "--out",
+        tmp_path / "m",
+    )
+    assert out.exit_code == 2
+    assert "--stream is for classes" in out.output.replace("\n", " ")
+    assert fit_command.__module__ == "metabalance.study.fit_command"
 
 
 def run_cli(*words):
