@@ -117,7 +117,7 @@ BODY = "\n".join(f"{i % 7},{i % 5}.5,{'yes' if i % 4 == 0 else 'no'}" for i in r
         ("empty.csv", "", "empty"),
         ("header.csv", "a,b,y\n", "row"),
         ("one_class.csv", "a,b,y\n" + BODY.replace("yes", "no"), "class"),
-        ("all_unique.csv", "a,b,y\n" + "\n".join(f"1,2,{i}.25" for i in range(50)), "regression"),
+        ("all_unique.csv", "a,b,y\n" + "\n".join(f"{i % 3},2,name {i}" for i in range(50)), "identifier"),
         ("nan_target.csv", "a,b,y\n" + BODY + "\n1,2,", "missing"),
         ("lonely.csv", "a,b,y\n" + BODY + "\n1,2,perhaps", "perhaps"),
         ("twice.csv", "a,a,y\n" + BODY, "'a'"),

@@ -40,7 +40,16 @@ ANY_NUMBER_OF_CLASSES = {
 # Mixed labels enter the coefficient as they are.
 NOT_LINEAR_IN_LABELS = {"DiceLoss", "SelfAdjustingDiceLoss", "TverskyLoss", *OF_THE_BATCH}
 # Of a continuous target: see test_regression_losses.py.
-OF_VALUES = {"BMCLoss", "BNILoss", "FocalRLoss", "GAILoss", "PinballLoss", "binned_prior", "gaussian_prior"}
+OF_VALUES = {
+    "BMCLoss",
+    "BetaNLLLoss",
+    "BNILoss",
+    "FocalRLoss",
+    "GAILoss",
+    "PinballLoss",
+    "binned_prior",
+    "gaussian_prior",
+}
 NOT_A_LOSS = {"CosineLinear", "attraction_repulsion", "flatten_tokens"} | OF_VALUES
 every = pytest.mark.parametrize("make", MAKE.values(), ids=MAKE.keys())
 

@@ -23,7 +23,7 @@ from metabalance.study.promise import WORSE, Kept, compare_with_promise
 from metabalance.study.reference import Reference, thinned
 from metabalance.study.rows import Finding, compare_columns, readable_rows
 
-__all__ = ["Monitored", "monitor_rows", "readable_model"]
+__all__ = ["Monitored", "monitor_rows"]
 
 ODDS = 1.25  # the least change of a class's odds that is worth a word
 MOST = 50_000  # rows that estimates with resampling use

@@ -12,7 +12,7 @@ from jinja2 import UndefinedError
 from rich.markup import escape
 
 from metabalance.data.errors import DataError
-from metabalance.data.limits import parse_json
+from metabalance.data.limits import parse_json, read_file
 from metabalance.data.tables import read_table
 from metabalance.study.given import as_data_errors, check_goal
 from metabalance.study.terminal import Console
@@ -114,7 +114,10 @@ def _readable(folder: Path, command: str) -> Iterator[None]:
 
 
 def _of_values(folder: Path) -> bool:
-    document = parse_json((folder / "manifest.json").read_bytes())
+    try:
+        document = parse_json(read_file(folder / "manifest.json"))
+    except (ValueError, RecursionError):
+        return False  # whoever opens it says why not
     content = document.get("content") if isinstance(document, dict) else None
     return isinstance(content, dict) and content.get("kind") == "values"
 

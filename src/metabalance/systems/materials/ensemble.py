@@ -7,10 +7,10 @@ Physics: Condensed Matter 33, 404002 (2021), arXiv 2102.02263.
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.utils import check_random_state
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted, indexable
 
 __all__ = ["BootstrapEnsemble"]

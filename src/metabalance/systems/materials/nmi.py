@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 from scipy.special import digamma
 from sklearn.utils import check_random_state
+from sklearn.utils.parallel import Parallel, delayed
 
 __all__ = ["Columns", "mutual_information", "normalized_mutual_information"]
 

@@ -6,12 +6,12 @@ implementations count n from 1 and from 0, here it is the number of chosen featu
 set, and the rows of the target's estimate are not seeded at all, both of which are not so here.
 """
 
+import os
 from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
 import numpy as np
-from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
@@ -180,7 +180,7 @@ class NMIRelevanceRedundancy(SelectorMixin, BaseEstimator):
         looked = np.zeros(len(passing), dtype=np.int64)  # how many of them, from the front
         free = np.ones(len(passing), dtype=bool)
         free[chosen] = False
-        batch = 4 * effective_n_jobs(self.n_jobs)
+        batch = 4 * _workers(self.n_jobs)
         while len(chosen) < wanted:
             n = len(chosen)
             p, c = self._power(n), self._offset(n)
@@ -307,3 +307,9 @@ def _not_negative(name: str, value: float, n: int) -> float:
     if not value >= 0:
         raise ValueError(f"{name} must not be negative, but is {value} after {n} chosen features")
     return value
+
+
+def _workers(n_jobs: int | None) -> int:
+    """Processes that scikit-learn's ``n_jobs`` stands for."""
+    n = n_jobs or 1
+    return n if n > 0 else max(1, (os.cpu_count() or 1) + 1 + n)

@@ -103,6 +103,6 @@ EXPERIMENT = Experiment(
             for name in (GAI, GAI_FITTED, BMC, BNI)
         ),
     ),
-    shown=("slope", "mse"),
+    shown=("slope", "from_shrunk", "from_true", "mse"),
     seeds=40,
 )
