@@ -94,7 +94,7 @@ def register() -> Mapping[str, Check]:
     """Every check by its code.
 
     >>> register()["MB006"].title
-    'One column alone gives the class away'
+    'One column alone gives the target away'
     """
     text = Path(__file__).with_name("checks.toml").read_text(encoding="utf-8")
     return MappingProxyType({code: Check(code, **entry) for code, entry in tomllib.loads(text).items()})
