@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from metabalance.cli import app
 from metabalance.data.errors import DataError
 from metabalance.judge.values import value_metrics
+from metabalance.run import Run
 from metabalance.study.candidates import Candidate, parse_candidates
 from metabalance.study.choosing import choose_options
 from metabalance.study.compare import Plan, run_comparison
@@ -24,6 +25,7 @@ from metabalance.study.spaces import VALUE_SPACES, search_space
 from metabalance.study.store import RunStore
 from metabalance.study.summary import summarise, write_results
 from metabalance.study.tracking import logged_values
+from metabalance.study.values import fitting
 from metabalance.study.values.fitting import (
     FittedValues,
     ValueSettings,
@@ -202,14 +204,30 @@ def test_a_candidate_is_tried_before_an_hour_of_fits():
         rehearse_values(parse_candidates("lds(kernel_size=4)", "values")[0])
 
 
-def test_training_resumes_to_the_same_bits(table, tmp_path):
+def test_a_killed_training_goes_on_to_the_same_bits(table, tmp_path, monkeypatch):
     class Killed(Exception):
         pass
 
+    finished, kill = [], [True]
+    original = Run.finish_epoch
+
+    def dying(self, report):
+        original(self, report)
+        if self.path is not None:  # not the rehearsal
+            finished.append(report["epoch"])
+            if kill and len(finished) == 2:
+                raise Killed
+
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
     whole = train_values(table, "fds", network=QUICK, seed=3, holdout=0.2)
     assert isinstance(whole, ValueTraining)
     assert len(whole.held_out) == pytest.approx(60, abs=6)
+    monkeypatch.setattr(Run, "finish_epoch", dying)
+    with pytest.raises(Killed):
+        train_values(table, "fds", network=QUICK, seed=3, holdout=0.2, checkpoint=tmp_path)
+    kill.clear()
     again = train_values(table, "fds", network=QUICK, seed=3, holdout=0.2, checkpoint=tmp_path)
+    assert finished == [0, 1, 2]
     frame = made(50, seed=9)
     np.testing.assert_array_equal(whole.model.predict(frame), again.model.predict(frame))
     assert value_protocol(table, "erm", {"seed": 1}) != value_protocol(table, "erm", {"seed": 2})
