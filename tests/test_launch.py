@@ -18,6 +18,7 @@ class Learner:
         return self
 
 
+@pytest.mark.slow
 def test_what_was_learned_comes_back_however_large():
     assert fit_in_processes(Learner(), 2, "cpu", (300_000,), {}).keys() == {"learned_"}
 

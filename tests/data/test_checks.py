@@ -151,6 +151,7 @@ def test_findings_are_applied_unless_overruled():
     assert findings[0] == Finding(**vars(findings[0]))
 
 
+@pytest.mark.slow
 def test_ten_thousand_columns_are_checked_too():
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 10_000))).rename(columns=str)
     frame["y"] = np.arange(200) % 4 == 0

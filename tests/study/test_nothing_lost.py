@@ -32,7 +32,7 @@ GRID, PHASES = "focal(gamma=0.5|2)", "two_phase"
 
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(
-    ["metabalance.estimator", "metabalance.study.commands", "metabalance.study.report", "metabalance.study.jobs",
+    ["metabalance.estimator", "metabalance.study.fit_command", "metabalance.study.report", "metabalance.study.jobs",
      "metabalance.study.train", "metabalance.study.summary", "metabalance.cli", "matplotlib.pyplot", "lightning_fabric",
      "sklearn.linear_model"]
 )  # fmt: skip
@@ -240,6 +240,7 @@ def test_a_fit_killed_after_its_model_was_saved_says_so(table, whole, tmp_path):
     assert model_bits(tmp_path / "model") == bits
 
 
+@pytest.mark.slow
 def test_a_streamed_fit_goes_on_and_knows_its_files(table, tmp_path):
     data = tmp_path / "table.parquet"
     pd.read_csv(table).to_parquet(data, row_group_size=40)

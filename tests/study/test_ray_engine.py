@@ -152,6 +152,7 @@ def test_both_engines_agree_on_what_becomes_of_tasks(cluster):
     assert {k: (o.status, o.value, o.message) for k, o in outcomes(cluster, tasks).items()} == here
 
 
+@pytest.mark.slow
 def test_values_errors_deaths_and_what_is_kept(cluster, tmp_path):
     """One run for all: joining a cluster takes seconds."""
     tasks = [

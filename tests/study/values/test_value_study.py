@@ -189,6 +189,16 @@ def test_options_are_chosen_on_the_validation_part():
     assert "too few" in notes[0]
 
 
+def test_a_search_tries_the_defaults_first_and_keeps_the_best(table):
+    X, y = table.frame.to_numpy(np.float32), table.target
+    train, validation = (X[:200], y[:200]), (X[200:], y[200:])
+    plain = fit_value_candidate(Candidate("ridge"), train, validation, 0, ValueSettings())
+    tuned = fit_value_candidate(Candidate("ridge"), train, validation, 0, ValueSettings(tune=4))
+    assert tuned.tuning["trials"] == 4
+    assert tuned.validation["bmae"] <= plain.validation["bmae"]
+    assert set(tuned.options) == {"alpha"}
+
+
 def test_every_recipe_for_values_has_a_search_space_of_options_it_has():
     from metabalance.recipes import VALUE_RECIPES
 
