@@ -56,6 +56,9 @@ class Classes:
             raise IndexError("classes have one level")
         return table.target, table.classes
 
+    def undivided(self, table: Any, refused: DataError) -> DataError:
+        return refused
+
     def size(self, table: Any) -> int:
         return len(table.classes)
 

@@ -66,7 +66,7 @@ def carve(table: Studied, rows: np.ndarray, fraction: float, seed: int) -> tuple
 
 
 def _finest(table: Studied, made: Callable[[np.ndarray, Any], T]) -> T:
-    """Where the labels to deal rows by are too fine, coarser ones are tried; the first refusal is told."""
+    """Where the labels to deal rows by are too fine, coarser ones are tried."""
     kind, refused = kind_of(table.kind), None
     for level in count():
         try:
@@ -78,4 +78,4 @@ def _finest(table: Studied, made: Callable[[np.ndarray, Any], T]) -> T:
         except DataError as error:
             refused = refused or error
     assert refused is not None
-    raise refused
+    raise kind.undivided(table, refused)

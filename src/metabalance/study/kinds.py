@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from metabalance.data.errors import DataError
+
 __all__ = ["KINDS", "FitSettings", "Kind", "Measure", "kind_of"]
 
 KINDS = {"classes": "metabalance.study.classes", "values": "metabalance.study.values.kind"}
@@ -81,6 +83,9 @@ class Kind(Protocol):
         Raises:
             IndexError: There is no coarser level.
         """
+
+    def undivided(self, table: Any, refused: DataError) -> DataError:
+        """What is told of rows that cannot be divided, where this was the first refusal."""
 
     def size(self, table: Any) -> int:
         """C classes or T targets."""

@@ -146,6 +146,9 @@ def test_groups_and_times_are_kept_apart(table):
     splits, _ = divide(grouped, folds=3, seeds=1, validation_fraction=0.2, groups=grouped.groups)
     for split in splits:
         assert not set(grouped.groups[split.train]) & set(grouped.groups[split.test])
+    two = make_values(frame.assign(who=np.arange(300) // 150).drop(columns="when"), "y", groups="who")
+    with pytest.raises(DataError, match="cannot be divided so with groups kept whole"):
+        divide(two, folds=3, seeds=1, validation_fraction=0.2, groups=two.groups)
     timed = make_values(frame.drop(columns="who"), "y", time="when")
     for split in divide(timed, folds=3, seeds=1, validation_fraction=0.2, groups=None)[0]:
         assert split.train.max() < split.test.min()

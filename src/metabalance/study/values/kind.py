@@ -69,6 +69,13 @@ class ValueKind:
         levels = LEVELS[-1:] if table.time is not None else LEVELS
         return strata(table.target, levels[level]), None
 
+    def undivided(self, table: Any, refused: DataError) -> DataError:
+        whole = "times" if table.time is not None else "groups"
+        return DataError(
+            f"the {len(table.target)} rows of {table.name} cannot be divided so with {whole} kept whole; use fewer folds, or "
+            "add rows"
+        )
+
     def size(self, table: Any) -> int:
         return len(table.names)
 
