@@ -65,7 +65,8 @@ PAYLOADS = {
         lambda o, f: np.save(f, o, allow_pickle=True), np.array([trap], dtype=object)
     ),
     "object arrays": lambda trap: written(
-        lambda o, f: np.savez(f, X=o, x=o, y=o, record=o, probabilities=o, data=o), np.array([[trap]] * 2)
+        lambda o, f: np.savez(f, X=o, x=o, y=o, record=o, outputs=o, probabilities=o, data=o),
+        np.array([[trap]] * 2),
     ),
 }
 

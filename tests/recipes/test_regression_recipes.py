@@ -409,3 +409,13 @@ def test_the_network_after_retraining_has_the_weighted_optimum():
     residual = (model(one.inputs).double() - one.target)[:, 0].detach()
     weight = density_weights(one, reweight="inverse", kernel=None)
     np.testing.assert_allclose((weight * residual) @ z / len(z), 0, atol=1e-4)
+
+
+def test_bins_of_whole_numbers_hold_one_each_as_the_regions_do():
+    from metabalance.judge import make_regions
+
+    years = np.repeat(np.arange(1.0, 30.0), 4)
+    one = ValueTask.of(torch.zeros(len(years), 1), years)
+    edges = (one.edges[0] * one.scale + one.mean).numpy()
+    np.testing.assert_allclose(edges, make_regions(years).edges)
+    assert torch.unique(one.bins[0], return_counts=True)[1].tolist() == [4] * 29

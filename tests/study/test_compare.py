@@ -16,7 +16,8 @@ from metabalance.data.errors import DataError
 from metabalance.study.candidates import parse_candidates
 from metabalance.study.classes import fit_metrics
 from metabalance.study.compare import BASELINE, Plan, Progress, Table, run_comparison
-from metabalance.study.load import make_table, parse_duration, parse_prior
+from metabalance.study.given import parse_duration, parse_prior
+from metabalance.study.load import make_table
 from metabalance.study.store import RunStore
 from metabalance.study.summary import advice, summarise, write_results
 
@@ -80,7 +81,7 @@ def test_every_row_is_tested_once_and_the_probabilities_are_those_of_its_fold(fi
     assert sorted(tested) == list(range(400))
     for split in run.splits:
         assert not set(split.train) & set(split.test)
-        assert len(run.store.load("erm", split.seed, split.fold)["probabilities"]) == len(split.test)
+        assert len(run.store.load("erm", split.seed, split.fold)["outputs"]) == len(split.test)
 
 
 def test_a_second_run_fits_nothing_and_more_recipes_may_join(finished):
@@ -119,7 +120,7 @@ def test_test_rows_do_not_reach_the_training(tmp_path):
         assert {k: a[k] for k in ("calibrator", "decisions", "validation")} == {
             k: b[k] for k in ("calibrator", "decisions", "validation")
         }
-        assert not np.array_equal(a["probabilities"], b["probabilities"])
+        assert not np.array_equal(a["outputs"], b["outputs"])
 
 
 def test_failures_are_reported_and_cost_one_recipe(tmp_path):
@@ -198,8 +199,8 @@ def test_a_feature_may_be_called_target(tmp_path):
     plain = run_comparison(make_table(frame(), "y"), plan("logistic"), tmp_path / "plain")
     for one, other in zip(odd.splits, plain.splits):
         np.testing.assert_array_equal(
-            odd.store.load("logistic", one.seed, one.fold)["probabilities"],
-            plain.store.load("logistic", other.seed, other.fold)["probabilities"],
+            odd.store.load("logistic", one.seed, one.fold)["outputs"],
+            plain.store.load("logistic", other.seed, other.fold)["outputs"],
         )
 
 
@@ -342,7 +343,7 @@ def test_fit_metrics_twin(finished):
     split = run.splits[0]
     record = run.store.load("erm", split.seed, split.fold)
     decisions = {n: Decision.from_dict(d) for n, d in record["decisions"].items()}
-    probabilities = record["probabilities"].astype(float)
+    probabilities = record["outputs"].astype(float)
     target, positive = run.table.target[split.test], run.table.positive
     found = fit_metrics(probabilities, target, positive, decisions, run.plan.cost)
     truth = target == positive

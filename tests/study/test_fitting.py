@@ -120,13 +120,13 @@ def test_a_fold_is_prepared_from_its_fit_rows_and_stored(tmp_path):
     record = fit_fold(data, Candidate("erm"), 2, QUICK, store.path("erm", 0, 0))
     stored = store.load("erm", 0, 0)
     assert stored["decisions"] == record["decisions"]
-    assert stored["probabilities"].shape == (300, 2)
+    assert stored["outputs"].shape == (300, 2)
     # Another engine has no files: the same bits from arrays that cannot be written to.
     arrays = prepare_arrays(load_rows(source), parts)
     for array in (a for pair in arrays.values() for a in pair):
         array.flags.writeable = False
     again, probabilities = fit_arrays(arrays, Candidate("erm"), 2, QUICK, 0, 0)
-    np.testing.assert_array_equal(probabilities.astype(np.float32), stored["probabilities"])
+    np.testing.assert_array_equal(probabilities.astype(np.float32), stored["outputs"])
     assert again | {"seconds": 0} == record | {"seconds": 0}
     data.remove()
     assert not list(tmp_path.glob("seed*"))

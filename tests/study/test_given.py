@@ -10,6 +10,7 @@ from metabalance.data.errors import DataError
 from metabalance.study.given import (
     as_data_errors,
     check_goal,
+    check_task,
     cost_matrix,
     known_metric,
     known_objective,
@@ -66,3 +67,9 @@ def test_errors_about_what_was_given_are_told_as_such():
 def test_a_rule_in_words():
     model = SimpleNamespace(decision=Decision("f1", 0.8, threshold=0.25), classes=("no", "yes"))
     assert "yes from a probability of 0.25" in rule_of(model)
+
+
+def test_a_task_there_is_not_is_refused():
+    assert [check_task(task) for task in (None, "classification", "regression")] == [None] * 3
+    with pytest.raises(DataError, match="'guess' is unknown; use classification or regression"):
+        check_task("guess")

@@ -17,8 +17,9 @@ from metabalance.methods import METHODS
 from metabalance.study.candidates import BASELINES, Candidate, parse_candidates
 from metabalance.study.compare import Plan, run_comparison
 from metabalance.study.fitting import Settings, fit_candidate, rehearse
+from metabalance.study.given import parse_size
 from metabalance.study.jobs import FoldData, prepare_fold
-from metabalance.study.load import load_data, load_images, make_images, make_table, parse_size
+from metabalance.study.load import load_data, load_images, make_images, make_table
 from metabalance.study.ship import TrainedModel, candidate_of
 from metabalance.study.sources import ImageTable, Source, Table, load_rows, open_rows
 from metabalance.study.summary import summarise, write_results

@@ -164,7 +164,7 @@ def fit_bits(folder):
     found = {}
     for path in sorted((folder / "fits").glob("*.npz")):
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            found[path.name] = timeless(json.loads(str(file["record"]))), file["probabilities"].tobytes()
+            found[path.name] = timeless(json.loads(str(file["record"]))), file["outputs"].tobytes()
     return found
 
 

@@ -21,7 +21,7 @@ def test_a_fit_comes_back_as_stored(tmp_path):
     assert store.has("erm", 0, 1)
     record = store.load("erm", 0, 1)
     assert record["notes"] == ["a", "b"]
-    np.testing.assert_array_equal(record["probabilities"], [[0.25, 0.75]])
+    np.testing.assert_array_equal(record["outputs"], [[0.25, 0.75]])
 
 
 def test_labels_that_look_alike_have_their_own_files(tmp_path):
@@ -125,7 +125,7 @@ def test_one_flipped_bit_of_a_stored_fit_is_found(tmp_path):
             refused += 1
         else:  # a date inside the archive, say
             assert found["label"] == good["label"]
-            np.testing.assert_array_equal(found["probabilities"], good["probabilities"])
+            np.testing.assert_array_equal(found["outputs"], good["outputs"])
     assert refused > len(whole) / 2
 
 

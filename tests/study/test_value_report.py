@@ -336,7 +336,7 @@ def test_judge_several_targets(tmp_path):
     [
         (["--cost", "fn=5,fp=1"], "--cost is for classes"),
         (["--positive", "1"], "--positive is for classes"),
-        (["--task", "ranking"], "--task ranking is unknown"),
+        (["--task", "ranking"], "--task 'ranking' is unknown"),
         (["--score", "nothing"], "there is no column 'nothing'"),
         (["--score", "lake"], "is no finite number"),
         (["--metrics", "auc"], "unknown for a continuous target"),

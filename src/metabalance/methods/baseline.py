@@ -22,6 +22,11 @@ METHODS: tuple[Method, ...] = (
         ("sklearn.linear_model:LogisticRegression",), recipe=True, modality="table",
     ),
     Method(
+        "dummy", "baseline", "The mean of the training targets for every row: what an R² of 0 is.", (papers.DUNN,),
+        ("sklearn.dummy:DummyRegressor",), recipe=True, kinds=("values",),
+        notes=("MatBench holds every model against it.",),
+    ),
+    Method(
         "ridge", "baseline", "Linear regression with a penalty on the coefficients, of one target or several.",
         (papers.HOERL,), ("sklearn.linear_model:Ridge",), recipe=True, modality="table", kinds=("values",),
     ),

@@ -19,11 +19,12 @@ __all__ = [
     "KIND_BASELINES",
     "VALUE_BASELINES",
     "Candidate",
+    "check_names",
     "parse_candidates",
 ]
 
 BASELINES = ("logistic", "lightgbm", "xgboost")
-VALUE_BASELINES = ("ridge", "lightgbm", "xgboost")
+VALUE_BASELINES = ("dummy", "ridge", "lightgbm", "xgboost")
 # By the kind of target, "classes" or "values".
 KIND_BASELINES = {"classes": BASELINES, "values": VALUE_BASELINES}
 DEFAULT_RECIPES = (
@@ -116,6 +117,27 @@ def parse_candidates(text: str, kind: str = "classes") -> list[Candidate]:
     if not found:
         raise ValueError("no recipe was given; write for instance erm,class_weight,metabalance")
     return list(found.values())
+
+
+def check_names(text: str) -> None:
+    """Refuses, before any data are read, what can be read for no kind of target.
+
+    Raises:
+        ValueError: As :func:`parse_candidates`.
+
+    >>> check_names("erm,ridge"), check_names("erm,smote")
+    (None, None)
+    """
+    refused = None
+    for kind in KIND_BASELINES:
+        try:
+            parse_candidates(text, kind)
+        except ValueError as error:
+            refused = refused or error
+        else:
+            return
+    assert refused is not None
+    raise refused
 
 
 def check_options(candidate: Candidate, kind: str = "classes") -> None:

@@ -1,7 +1,7 @@
 """The options of one candidate, chosen on the validation part: as given, by a grid, or by a search."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,12 @@ import numpy as np
 
 from metabalance import __version__
 from metabalance.study.candidates import Candidate
+from metabalance.study.evidence import training_record
 from metabalance.study.search import Attempt, Searched, search
 from metabalance.study.spaces import search_space
 from metabalance.study.unfinished import Points, checkpoint_name
 
-__all__ = ["choose_options"]
+__all__ = ["choose_options", "fit_record", "rehearsed"]
 
 
 def choose_options(
@@ -98,3 +99,57 @@ def _best_of(
     if best is None:  # it won before an interruption
         best = tried(values.index(max(values)))
     return best, [note for point in points.finished for note in point["notes"]]
+
+
+def fit_record(fitted: Any, seed: int, fold: int, monitor: str) -> dict[str, Any]:
+    """What is stored of any fit of a comparison.
+
+    Args:
+        fitted: Has ``candidate``, ``options``, ``model``, ``validation``, ``seconds``, ``notes`` and ``tuning``.
+        seed: Of the split.
+        fold: Its number.
+        monitor: The metric that picked the epoch.
+    """
+    return {
+        "label": fitted.candidate.label,
+        "seed": seed,
+        "fold": fold,
+        "options": {key: list(v) if isinstance(v, tuple) else v for key, v in fitted.options.items()},
+        "seconds": fitted.seconds,
+        "validation": fitted.validation,
+        "notes": list(fitted.notes),
+        "tuning": fitted.tuning,
+        "training": training_record(fitted.model, monitor),
+    }
+
+
+def rehearsed(
+    candidate: Candidate,
+    network: Mapping[str, Any] | None,
+    train: Callable[[dict[str, Any], dict[str, Any]], Any],
+) -> list[Any]:
+    """Trains a candidate for a moment with each of its options' values: what cannot be trained is found in a second.
+
+    Args:
+        candidate: Recipe or baseline.
+        network: Settings of the network, of which ``module`` and ``augment`` count.
+        train: ``(options, settings of the network) -> model``, on a few made-up rows.
+
+    Returns:
+        The models.
+
+    Raises:
+        ValueError: An option's value makes no sense to the recipe, the network or the optimiser.
+    """
+    kept = {key: value for key, value in (network or {}).items() if key in ("module", "augment")}
+    models = []
+    for options in candidate.grid():
+        brief = kept | ({"epochs": 1} if "epochs" not in options else {})
+        try:
+            models.append(train(options, brief))
+        except Exception as error:  # whatever a library makes of it
+            chosen = " with " + ", ".join(f"{k}={v!r}" for k, v in options.items()) if options else ""
+            raise ValueError(
+                f"{candidate.name} cannot be trained{chosen}: {' '.join(str(error).split())}"
+            ) from error
+    return models

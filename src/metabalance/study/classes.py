@@ -171,7 +171,7 @@ def _read(
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Decision]]:
     """Probabilities ``(N, C)``, classes ``(N,)`` and decisions of a stored fit."""
     decisions = {name: Decision.from_dict(d) for name, d in record["decisions"].items()}
-    return _all_classes(record["probabilities"]), table.target[split.test], decisions
+    return _all_classes(record["outputs"]), table.target[split.test], decisions
 
 
 def _all_classes(stored: np.ndarray) -> np.ndarray:

@@ -7,16 +7,17 @@ from typing import Any
 from rich.markup import escape
 
 from metabalance.data.errors import DataError
-from metabalance.study.candidates import check_options, parse_candidates
+from metabalance.study.candidates import check_names, check_options, parse_candidates
 from metabalance.study.compare import Plan, Progress, Run, run_comparison
 from metabalance.study.engines import EngineChoice
 from metabalance.study.given import (
     as_data_errors,
     cost_matrix,
     names_of,
+    parse_duration,
 )
 from metabalance.study.kinds import kind_of
-from metabalance.study.load import load_data, parse_duration
+from metabalance.study.load import load_data
 from metabalance.study.showing import show_result, show_table
 from metabalance.study.sources import Studied
 from metabalance.study.terminal import Console
@@ -43,6 +44,9 @@ def compare_command(
     tracker = parse_track(track)
     if tune:
         import_optuna()
+    if recipes:
+        with as_data_errors():
+            check_names(recipes)
     limits = parse_duration(budget, "--budget"), parse_duration(fit_limit, "--fit-limit")
     where = EngineChoice(engine, address, gpus_per_fit)
     where.check()

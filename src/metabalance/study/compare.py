@@ -248,7 +248,7 @@ def _duplicates(found: list[Any], splits: list[Any]) -> dict[str, Any]:
 
 def baseline_names() -> tuple[str, ...]:
     """Baselines that are no remedies: they are never called one in the advice."""
-    return (BASELINE, "mean", *(name for names in KIND_BASELINES.values() for name in names))
+    return (BASELINE, *(name for names in KIND_BASELINES.values() for name in names))
 
 
 def as_plain(finding: Any) -> dict[str, Any]:

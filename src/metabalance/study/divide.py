@@ -11,7 +11,7 @@ from metabalance.study.kinds import kind_of
 from metabalance.study.sources import Studied
 from metabalance.study.splits import Split, carve_validation, make_splits
 
-__all__ = ["carve", "divide"]
+__all__ = ["carve", "deal", "divide"]
 
 T = TypeVar("T")
 
@@ -42,6 +42,21 @@ def divide(
             for s in splits
         }
         return splits, inner
+
+    return _finest(table, made)
+
+
+def deal(table: Studied, *, folds: int, seed: int) -> list[Split]:
+    """The splits of one repetition; see :func:`divide`.
+
+    Raises:
+        DataError: The rows cannot be divided so.
+    """
+
+    def made(labels: np.ndarray, names: Any) -> list[Split]:
+        return make_splits(
+            labels, folds=folds, seed=seed, groups=table.groups, time=table.time, classes=names
+        )
 
     return _finest(table, made)
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from rich.markup import escape
 
 from metabalance.data.errors import DataError
-from metabalance.study.candidates import parse_candidates
+from metabalance.study.candidates import check_names, parse_candidates
 from metabalance.study.commands import default_batch_size, network_settings, way_of_training
 from metabalance.study.given import (
     as_data_errors,
@@ -16,10 +16,11 @@ from metabalance.study.given import (
     cost_matrix,
     known_objective,
     names_of,
+    parse_prior,
     rule_of,
 )
 from metabalance.study.kinds import kind_of
-from metabalance.study.load import beyond_memory, load_data, parse_prior
+from metabalance.study.load import beyond_memory, load_data
 from metabalance.study.showing import show_streamed, show_table, told_search
 from metabalance.study.terminal import Console
 
@@ -76,6 +77,8 @@ def fit_command(
 
         with as_data_errors():
             get_calibration(calibration)
+    with as_data_errors():
+        check_names(recipe)
     if tune:
         import_optuna()
     beyond = beyond_memory(data) if stream is None else None

@@ -15,8 +15,7 @@ from metabalance.adjust.decision import Decision
 from metabalance.adjust.prior import shift_log_prior
 from metabalance.judge.metrics import get_metric
 from metabalance.study.candidates import BASELINES, SETTINGS, Candidate
-from metabalance.study.choosing import choose_options
-from metabalance.study.evidence import training_record
+from metabalance.study.choosing import choose_options, fit_record, rehearsed
 from metabalance.study.search import Attempt, Watch
 
 __all__ = ["Fitted", "Settings", "binary_or_all", "fit_candidate", "rehearse", "train_one"]
@@ -66,18 +65,9 @@ class Settings:
         The test part is read when everything is chosen.
         """
         fitted = fit_candidate(candidate, train, validation, size, seed * 1000 + fold, self, tuning)
-        record = {
-            "label": candidate.label,
-            "seed": seed,
-            "fold": fold,
-            "options": {key: list(v) if isinstance(v, tuple) else v for key, v in fitted.options.items()},
-            "seconds": fitted.seconds,
-            "validation": fitted.validation,
+        record = fit_record(fitted, seed, fold, self.monitor) | {
             "decisions": {name: decision.to_dict() for name, decision in fitted.decisions.items()},
             "calibrator": fitted.calibrator.to_dict(),
-            "notes": list(fitted.notes),
-            "tuning": fitted.tuning,
-            "training": training_record(fitted.model, self.monitor),
         }
         return record, fitted.predict_proba(test).astype(np.float32)
 
@@ -248,19 +238,12 @@ def rehearse(
     X = (rng.normal(size=(size, *shape)) + 0.5 * y.reshape(-1, *[1] * len(shape))).astype(np.float32)
     if image_shape is not None:
         X = np.clip(X / 4 + 0.5, 0, 1)
-    kept = {key: value for key, value in (network or {}).items() if key in ("module", "augment")}
-    models = []
-    for options in candidate.grid():
-        brief = kept | ({"epochs": 1} if "epochs" not in options else {})
-        try:
-            settings = Settings(network=brief, max_seconds=0.05)
-            models.append(train_one(candidate.name, options, (X, y), (X, y), 2, 0, settings)[0])
-        except Exception as error:  # whatever a library makes of it
-            chosen = " with " + ", ".join(f"{k}={v!r}" for k, v in options.items()) if options else ""
-            raise ValueError(
-                f"{candidate.name} cannot be trained{chosen}: {' '.join(str(error).split())}"
-            ) from error
-    return models
+
+    def train(options: dict[str, Any], brief: dict[str, Any]) -> Any:
+        settings = Settings(network=brief, max_seconds=0.05)
+        return train_one(candidate.name, options, (X, y), (X, y), 2, 0, settings)[0]
+
+    return rehearsed(candidate, network, train)
 
 
 def log_probabilities(model: Any, X: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ def show_judgement(console: Console, result: dict[str, Any]) -> None:
         highlight=False, soft_wrap=True,
     )  # fmt: skip
     console.print(escape(f"decisions: {result['decision']}"), highlight=False, soft_wrap=True)
-    grid = _grid("metric", "value", result.get("ends") or f"{100 * result['level']:.4g} % interval", "by")
+    grid = grid_with("metric", "value", result.get("ends") or f"{100 * result['level']:.4g} % interval", "by")
     for row in result["metrics"]:
         grid.add_row(escape(row["title"]), *_figures(row))
     console.print(grid, highlight=False)
@@ -26,7 +26,7 @@ def show_judgement(console: Console, result: dict[str, Any]) -> None:
     for doubt in doubts:
         console.print(f"* {escape(doubt)}", highlight=False, soft_wrap=True)
     if result["per_class"] and result["decision"][:4] != "none":
-        grid = _grid("class", "rows", "precision", "recall", "F1", "ROC AUC", "AP")
+        grid = grid_with("class", "rows", "precision", "recall", "F1", "ROC AUC", "AP")
         for row in result["per_class"]:
             shown = [_number(row[name]) for name in ("f1", "roc_auc", "average_precision")]
             cells = [f"{row['rows']:,}", _with_ends(row["precision"]), _with_ends(row["recall"]), *shown]
@@ -35,7 +35,7 @@ def show_judgement(console: Console, result: dict[str, Any]) -> None:
         console.print(grid, highlight=False)
     if result["per_group"]:
         titles = [row["title"] for row in result["per_group"][0]["metrics"]]
-        grid = _grid("group", "rows", "positives", *titles)
+        grid = grid_with("group", "rows", "positives", *titles)
         for row in result["per_group"]:
             cells = [_with_ends(m) for m in row["metrics"]]
             grid.add_row(escape(row["group"]), f"{row['rows']:,}", f"{row['positives']:,}", *cells)
@@ -43,7 +43,7 @@ def show_judgement(console: Console, result: dict[str, Any]) -> None:
         console.print(grid, highlight=False)
     if result.get("priors"):
         shares = [f"{100 * point['prior']:.4g} %" for point in result["priors"][0]["points"]]
-        grid = _grid("metric", *shares)
+        grid = grid_with("metric", *shares)
         for metric in result["priors"]:
             grid.add_row(escape(metric["title"]), *(_with_ends(point) for point in metric["points"]))
         console.print("\nIf positives had another share, the same decisions:", highlight=False)
@@ -58,7 +58,7 @@ def show_judgement(console: Console, result: dict[str, Any]) -> None:
         console.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
 
 
-def _grid(first: str, *others: str) -> Grid:
+def grid_with(first: str, *others: str) -> Grid:
     grid = Grid(box=None, pad_edge=False, padding=(0, 1))
     grid.add_column(first, overflow="fold")
     for title in others:

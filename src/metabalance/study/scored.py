@@ -150,8 +150,8 @@ def scored_table(
         else _index(
             _labels(frame[decision], f"the column {decision!r}"), classes, f"the column {decision!r}"
         ),
-        weight=None if weight is None else _weights(frame, weight),
-        groups=None if groups is None else _groups(frame[resolve_column(frame.columns, groups)]),
+        weight=None if weight is None else read_weights(frame, weight),
+        groups=None if groups is None else read_groups(frame[resolve_column(frame.columns, groups)]),
         target_name=target,
         frame=frame,
     )
@@ -242,7 +242,7 @@ def _positive(classes: tuple[str, ...], counts: np.ndarray, positive: Any, hint:
     return len(counts) - 1 - int(np.argmin(counts[::-1]))
 
 
-def _groups(series: pd.Series) -> np.ndarray:
+def read_groups(series: pd.Series) -> np.ndarray:
     """Labels as text ``(N,)``; rows without one are a group of their own."""
     return np.where(series.isna(), MISSING, series.astype(object).astype(str)).astype(object)
 
@@ -268,7 +268,7 @@ def read_numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
     return values
 
 
-def _weights(frame: pd.DataFrame, column: str) -> np.ndarray:
+def read_weights(frame: pd.DataFrame, column: str) -> np.ndarray:
     values = read_numbers(frame, resolve_column(frame.columns, column))
     if (values < 0).any() or not values.any():
         raise DataError(f"the weights {column!r} must not be negative, and some must be above 0")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from metabalance.data.errors import DataError
-from metabalance.study.load import parse_prior
+from metabalance.study.given import parse_prior
 
 __all__ = ["ClassScores", "ValueScores", "scores_of"]
 

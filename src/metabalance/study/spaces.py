@@ -182,12 +182,12 @@ VALUE_SPACES: dict[str, dict[str, Space]] = {
     "huber": {},
     "ridge": {"alpha": Real(1e-3, 1e4, log=True)},
     **{name: SPACES[name] for name in TREES},
-    "mean": {},
+    "dummy": {},
     "inverse_density": {},
     "sqrt_inverse_density": {},
     "lds": {"reweight": Choice(("sqrt_inv", "inverse")), **KERNEL},
     "fds": KERNEL,
-    "lds_fds": {},
+    "lds_fds": {"reweight": Choice(("sqrt_inv", "inverse")), **KERNEL},
     "dense_weight": {"alpha": Real(0.1, 2.0)},  # Steininger et al. 2021 look at 0 to 2
     "balanced_mse": {"variant": Choice(("bmc", "gai", "bni"))},
     "focal_r": {"gamma": Real(0.5, 3.0)},
@@ -199,8 +199,7 @@ VALUE_SPACES: dict[str, dict[str, Space]] = {
     "rare_over": {},
     "quantile": {},
     "gaussian": {"beta": Real(0.0, 1.0)},  # Seitzer et al. 2022
-    "metabalance": {"inner_lr": RATE},
-    "compose": {},
+    "metabalance": {"inner_lr": RATE, "power": Real(0.0, 1.0)},
 }
 
 # (recipe, option): what that option sets itself once it is given.

@@ -165,12 +165,15 @@ class RunStore:
             with path.open("rb") as raw:
                 check_npz(raw, path.name)
             with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                record, probabilities = str(file["record"]), file["probabilities"]
-                # Runs of earlier releases have none.
+                # Runs of earlier releases have another name, and no digest.
+                record, outputs = (
+                    str(file["record"]),
+                    file["outputs" if "outputs" in file else "probabilities"],
+                )
                 stated = str(file["sha256"]) if "sha256" in file else None
-            if stated is not None and stated != _digest(record, probabilities):
+            if stated is not None and stated != _digest(record, outputs):
                 raise ValueError("its content is not what was written")
-            return parse_json(record) | {"probabilities": probabilities}
+            return parse_json(record) | {"outputs": outputs}
         # A damaged archive claims anything: encryption, unknown compression, a huge size.
         except Exception as error:
             raise DataError(f"{path} cannot be read ({error}); remove it and run again") from error
@@ -186,19 +189,19 @@ class RunStore:
                     yield label, seed, fold, record
 
 
-def save_fit(path: Path, record: dict[str, Any], probabilities: np.ndarray) -> None:
+def save_fit(path: Path, record: dict[str, Any], outputs: np.ndarray) -> None:
     """Stores one fit: a JSON record and what it gives for the test rows."""
     buffer = io.BytesIO()
     text = json.dumps(record)
-    digest = np.array(_digest(text, probabilities))
-    np.savez(buffer, record=np.array(text), probabilities=probabilities, sha256=digest)
+    digest = np.array(_digest(text, outputs))
+    np.savez(buffer, record=np.array(text), outputs=outputs, sha256=digest)
     write_atomically(path, buffer.getvalue())
 
 
-def _digest(record: str, probabilities: np.ndarray) -> str:
+def _digest(record: str, outputs: np.ndarray) -> str:
     digest = hashlib.sha256(record.encode())
-    digest.update(repr((probabilities.dtype.str, probabilities.shape)).encode())
-    digest.update(np.ascontiguousarray(probabilities).tobytes())
+    digest.update(repr((outputs.dtype.str, outputs.shape)).encode())
+    digest.update(np.ascontiguousarray(outputs).tobytes())
     return digest.hexdigest()
 
 

@@ -42,7 +42,7 @@ def test_it_learns_and_comes_back_to_the_bit(name):
 
 def test_the_mean_is_the_mean_and_ridge_without_end_too():
     X, y = data()
-    constant = VALUE_FITTERS["mean"](X, y, None, 0).predict(X[:3])
+    constant = VALUE_FITTERS["dummy"](X, y, None, 0).predict(X[:3])
     np.testing.assert_allclose(constant, np.tile(y.mean(0), (3, 1)), rtol=1e-12)
     np.testing.assert_allclose(
         fitted("ridge", y, X, alpha=1e15).predict(X[:1])[0], y[:400].mean(0), rtol=1e-6

@@ -22,7 +22,7 @@ CASES = [
     ("erm", 2, "quantiles", False),
     ("erm", 2, "gaussian", False),
     ("erm", 2, "value", True),
-    ("mean", 2, "", False),
+    ("dummy", 2, "", False),
     ("ridge", 2, "", False),
     ("ridge", 1, "", True),
     ("lightgbm", 2, "", False),

@@ -11,10 +11,10 @@ from metabalance.cli import app
 from metabalance.data.errors import DataError
 from metabalance.judge.values import value_metrics
 from metabalance.run import Run
-from metabalance.study.candidates import Candidate, parse_candidates
-from metabalance.study.choosing import choose_options
+from metabalance.study.candidates import Candidate, check_names, parse_candidates
+from metabalance.study.choosing import choose_options, fit_record, rehearsed
 from metabalance.study.compare import Plan, run_comparison
-from metabalance.study.divide import carve, divide
+from metabalance.study.divide import carve, deal, divide
 from metabalance.study.fit_command import fit_command
 from metabalance.study.kinds import KINDS, FitSettings, Kind, Measure, kind_of
 from metabalance.study.load import kind_asked, load_data, make_table, make_values
@@ -86,7 +86,7 @@ def test_kinds_have_the_same_face(table):
 def test_a_fit_of_a_comparison_is_judged_by_regions_of_its_own_training_part(run, table):
     split = run.splits[0]
     record = run.store.load("erm", split.seed, split.fold)
-    outputs = record["probabilities"]
+    outputs = record["outputs"]
     assert outputs.shape == (len(split.test), 1, 3)
     assert outputs.dtype == np.float64
     found = KIND.fit_metrics(record, table, split, run.plan)
@@ -136,6 +136,50 @@ def test_every_part_has_its_share_of_the_ends(table):
         assert not set(fit) & set(validation)
         assert not set(split.test) & {*fit, *validation}
         assert 3 <= np.isin(validation, top).sum() <= 6
+
+
+def test_one_repetition_is_that_of_a_comparison(table):
+    splits, _ = divide(table, folds=3, seeds=2, validation_fraction=0.2, groups=None)
+    for one, other in zip(deal(table, folds=3, seed=1), splits[3:]):
+        np.testing.assert_array_equal(one.test, other.test)
+
+
+def test_what_a_rehearsal_meets_is_told_in_a_sentence():
+    seen = []
+
+    def train(options, network):
+        seen.append((options, network))
+        if options["alpha"] == 2:
+            raise RuntimeError("no\n  way")
+        return options["alpha"]
+
+    candidate = parse_candidates("ridge(alpha=1|3)", "values")[0]
+    assert rehearsed(candidate, {"hidden": (4,), "module": "mlp"}, train) == [1, 3]
+    assert seen[0][1] == {"module": "mlp", "epochs": 1}
+    with pytest.raises(ValueError, match=r"ridge cannot be trained with alpha=2: no way$"):
+        rehearsed(parse_candidates("ridge(alpha=1|2)", "values")[0], None, train)
+
+
+def test_a_record_is_plain(table):
+    X, y = table.frame.to_numpy(np.float32), table.target
+    fitted = fit_value_candidate(
+        Candidate("dummy"), (X[:200], y[:200]), (X[200:], y[200:]), 0, ValueSettings()
+    )
+    record = fit_record(fitted, 1, 2, "bmae")
+    assert json.loads(json.dumps(record)) == record
+    assert (record["label"], record["seed"], record["fold"]) == ("dummy", 1, 2)
+    np.testing.assert_allclose(fitted.outputs(X)[0], y[:200].mean())
+
+
+def test_names_are_checked_before_any_data_are_read(tmp_path):
+    for command, option in (("compare", "--recipes"), ("fit", "--recipe")):
+        out = run_cli(
+            command, tmp_path / "gone.csv", "--target", "y", option, "nonsense", "--out", tmp_path / "o"
+        )
+        assert out.exit_code == 2
+        assert "'nonsense' is unknown" in out.output.replace("\n", " ")
+    with pytest.raises(ValueError, match="'lds' is for a target of values"):
+        check_names("smote,lds")
 
 
 def test_groups_and_times_are_kept_apart(table):
@@ -371,4 +415,4 @@ def test_a_run_of_values_is_stored_in_doubles(tmp_path):
 
     values = np.array([[[1 / 3, 0.0, 1e12]]])
     save_fit(store.path("erm", 0, 0), {"label": "erm"}, values)
-    np.testing.assert_array_equal(store.load("erm", 0, 0)["probabilities"], values)
+    np.testing.assert_array_equal(store.load("erm", 0, 0)["outputs"], values)

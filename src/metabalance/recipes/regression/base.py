@@ -197,9 +197,9 @@ def widths_of(bin_width: float | Sequence[float] | None, targets: int) -> list[f
 def _standard_edges(
     y: Tensor, width: float | None, num_bins: int, standard: Tensor, mean: Tensor, scale: Tensor
 ) -> Tensor:
-    """Edges of the bins: multiples of a width in the user's unit, else between the smallest and the largest value."""
-    if width is not None:
-        return (bin_edges(y, width) - mean) / scale
+    """Edges of the bins: of a width or of whole numbers in the user's unit, else between the smallest and the largest."""
+    if width is not None or bool((y == y.round()).all()):  # bins of whole numbers hold equally many of them
+        return (bin_edges(y, width, num_bins) - mean) / scale
     return bin_edges(standard, None, num_bins)
 
 

@@ -12,7 +12,8 @@ from metabalance.data.findings import Finding
 from metabalance.data.tables import to_pandas
 from metabalance.study.audit.result import SEVERITIES, Audit
 from metabalance.study.audit.subject import Subject
-from metabalance.study.load import TASKS, kind_asked, target_columns
+from metabalance.study.given import check_task
+from metabalance.study.load import kind_asked, target_columns
 
 __all__ = ["ask_again", "asked_kind"]
 
@@ -31,8 +32,7 @@ def asked_kind(frame: Any, target: Any, task: str | None, positive: Any) -> tupl
     Raises:
         DataError: The target may be either, or what was said does not go together.
     """
-    if task not in (None, *TASKS):
-        raise DataError(f"--task {task!r} is unknown; use {' or '.join(TASKS)}")
+    check_task(task)
     frame = to_pandas(frame)
     if isinstance(target, (str, int, np.integer)):
         names = target_columns(frame, str(target))

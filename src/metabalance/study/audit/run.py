@@ -73,7 +73,7 @@ def audit(
     path = Path(source)
     name = path.resolve().name
     if holds_images(path):
-        from metabalance.study.load import parse_size
+        from metabalance.study.given import parse_size
 
         if options.pop("task", None) == "regression":
             raise DataError(

@@ -44,7 +44,7 @@ class ValueBaseline:
 
     def missing(self) -> list[str]:
         """Names of tensors and files that it should have and has not."""
-        linear = self.name in ("mean", "ridge")
+        linear = self.name in ("dummy", "ridge")
         tensors = ["target_mean", "target_scale", *(["coef", "intercept"] if linear else [])]
         files = [] if linear else [_file(self.name, i) for i in range(self.targets)]
         return [n for n in tensors if n not in self.tensors] + [n for n in files if n not in self.files]
@@ -52,7 +52,7 @@ class ValueBaseline:
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Values ``(N, T)`` in the user's unit, float64; images are rows of pixels here."""
         X = X.reshape(len(X), -1)
-        if self.name in ("mean", "ridge"):
+        if self.name in ("dummy", "ridge"):
             raw = X.astype(np.float64) @ self.tensors["coef"].T + self.tensors["intercept"]
         else:
             if not self._loaded:
@@ -91,11 +91,11 @@ def standard_unit(target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.where(constant | (scale == 0), 1.0, scale)
 
 
-def fit_mean(X: np.ndarray, y: np.ndarray, validation: Any, seed: int) -> ValueBaseline:
+def fit_dummy(X: np.ndarray, y: np.ndarray, validation: Any, seed: int) -> ValueBaseline:
     """The mean of the training rows, whatever the row: what any model must beat."""
     mean, scale = standard_unit(y)
     width = X.reshape(len(X), -1).shape[1]
-    return _linear("mean", np.zeros((len(mean), width)), np.zeros(len(mean)), mean, scale)
+    return _linear("dummy", np.zeros((len(mean), width)), np.zeros(len(mean)), mean, scale)
 
 
 def fit_ridge(
@@ -185,7 +185,7 @@ def fit_xgboost(
 
 
 VALUE_FITTERS: dict[str, Callable[..., ValueBaseline]] = {
-    "mean": fit_mean,
+    "dummy": fit_dummy,
     "ridge": fit_ridge,
     "lightgbm": fit_lightgbm,
     "xgboost": fit_xgboost,

@@ -10,8 +10,7 @@ import numpy as np
 
 from metabalance.judge.values import get_value_metric, value_metrics
 from metabalance.study.candidates import SETTINGS, VALUE_BASELINES, Candidate
-from metabalance.study.choosing import choose_options
-from metabalance.study.evidence import training_record
+from metabalance.study.choosing import choose_options, fit_record, rehearsed
 from metabalance.study.search import Attempt, Watch
 from metabalance.study.values.summary import PRIMARY, regions_of
 
@@ -55,18 +54,8 @@ class ValueSettings:
         intervals = fit_intervals(prediction, limits, validation[1], fitted.regions)
         prediction, limits = fitted.outputs(test)
         ends = np.full((*prediction.shape, 2), np.nan) if intervals is None else intervals(prediction, limits)
-        record = {
-            "label": candidate.label,
-            "seed": seed,
-            "fold": fold,
-            "options": {key: list(v) if isinstance(v, tuple) else v for key, v in fitted.options.items()},
-            "seconds": fitted.seconds,
-            "validation": fitted.validation,
-            "notes": list(fitted.notes),
-            "tuning": fitted.tuning,
-            "training": training_record(fitted.model, self.monitor),
-        }
-        return record, np.concatenate([prediction[:, :, None], ends], axis=2)
+        outputs = np.concatenate([prediction[:, :, None], ends], axis=2)
+        return fit_record(fitted, seed, fold, self.monitor), outputs
 
 
 @dataclass
@@ -179,19 +168,12 @@ def rehearse_values(
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 4)).astype(np.float32)
     y = np.exp(0.5 * X[:, :1] + 0.1 * rng.normal(size=(200, targets)))
-    kept = {key: value for key, value in (network or {}).items() if key in ("module", "augment")}
-    models = []
-    for options in candidate.grid():
-        brief = kept | ({"epochs": 1} if "epochs" not in options else {})
-        try:
-            settings = ValueSettings(network=brief, max_seconds=0.05)
-            models.append(_train(candidate.name, options, (X, y), (X, y), 0, settings)[0])
-        except Exception as error:  # whatever a library makes of it
-            chosen = " with " + ", ".join(f"{k}={v!r}" for k, v in options.items()) if options else ""
-            raise ValueError(
-                f"{candidate.name} cannot be trained{chosen}: {' '.join(str(error).split())}"
-            ) from error
-    return models
+
+    def train(options: dict[str, Any], brief: dict[str, Any]) -> Any:
+        settings = ValueSettings(network=brief, max_seconds=0.05)
+        return _train(candidate.name, options, (X, y), (X, y), 0, settings)[0]
+
+    return rehearsed(candidate, network, train)
 
 
 def _train(

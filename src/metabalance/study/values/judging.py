@@ -12,7 +12,7 @@ from metabalance.data.tables import resolve_column
 from metabalance.judge import get_value_metric, holm, value_differences, value_estimates
 from metabalance.judge.regions import GROUPS
 from metabalance.study.given import as_data_errors
-from metabalance.study.judging_tables import _grid
+from metabalance.study.judging_tables import grid_with
 from metabalance.study.report.words import digits_for, spell
 from metabalance.study.scored import read_numbers
 from metabalance.study.terminal import Console
@@ -119,7 +119,7 @@ def show_values(console: Console, result: Mapping[str, Any]) -> None:
             escape(f"\nWithin the limits of {one['target']}: {told}"), highlight=False, soft_wrap=True
         )
     if result["per_group"]:
-        grid = _grid("group", "rows", *(row["name"] for row in result["per_group"][0]["metrics"]))
+        grid = grid_with("group", "rows", *(row["name"] for row in result["per_group"][0]["metrics"]))
         for row in result["per_group"]:
             grid.add_row(
                 escape(row["group"]), f"{row['rows']:,}", *(escape(_with_ends(m)) for m in row["metrics"])
@@ -143,7 +143,7 @@ def _show(console: Console, by_name: Mapping[str, Any], end: str) -> None:
     )
     if not bases:
         return
-    grid = _grid("metric", "all rows", *GROUPS)
+    grid = grid_with("metric", "all rows", *GROUPS)
     doubts: dict[str, None] = {}
     for base in bases:
         rows = [by_name.get(f"{base}{g}{end}") for g in ("", *(f"@{g}" for g in GROUPS))]

@@ -127,5 +127,5 @@ KIND = ValueKind()
 
 def _read(record: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Values ``(N, T)`` and the ends of their intervals ``(N, T, 2)`` of a stored fit."""
-    outputs = record["probabilities"]
+    outputs = record["outputs"]
     return outputs[:, :, 0], outputs[:, :, 1:]

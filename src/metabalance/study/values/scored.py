@@ -11,10 +11,9 @@ import pandas as pd
 from metabalance.data.errors import DataError
 from metabalance.data.limits import parse_json, read_file
 from metabalance.data.tables import read_table, resolve_column
-from metabalance.data.target import QUANTITY_LEVELS
 from metabalance.data.values import target_kind
 from metabalance.judge.regions import Regions
-from metabalance.study.given import as_data_errors, names_of
+from metabalance.study.given import as_data_errors, check_task, names_of
 from metabalance.study.scored import STEM, read_numbers
 from metabalance.study.values.summary import regions_of
 
@@ -66,8 +65,7 @@ def are_values(frame: pd.DataFrame, target: str, task: str | None) -> bool:
     Raises:
         DataError: Another task.
     """
-    if task not in (None, "regression", "classification"):
-        raise DataError(f"--task {task} is unknown; use regression or classification")
+    check_task(task)
     if task is not None:
         return task == "regression"
     columns = [str(c) for c in frame.columns]
@@ -79,13 +77,8 @@ def are_values(frame: pd.DataFrame, target: str, task: str | None) -> bool:
         series = frame[resolve_column(frame.columns, target)]
     except DataError:
         return False  # whoever reads it says so
-    if any(c.split("_")[0] == STEMS[0] for c in columns) and target_kind(series) != "classes":
-        return True
-    if not pd.api.types.is_float_dtype(series.dtype):
-        return False
-    values = series.to_numpy(float, na_value=np.nan)
-    values = values[np.isfinite(values)]
-    return bool(len(np.unique(values)) > QUANTITY_LEVELS and (values != np.floor(values)).any())
+    kind = target_kind(series)
+    return kind == "values" or (kind == "either" and any(c.split("_")[0] == STEMS[0] for c in columns))
 
 
 def refuse_for_values(named: Mapping[str, Any]) -> None:
@@ -161,12 +154,12 @@ def _complete(
     frame: pd.DataFrame, name: str, names: Sequence[str], true: np.ndarray, predicted: np.ndarray,
     limits: np.ndarray | None, regions: Sequence[Regions], source: str, weight: str | None, groups: str | None,
 ) -> ScoredValues:  # fmt: skip
-    from metabalance.study.scored import _groups, _weights
+    from metabalance.study.scored import read_groups, read_weights
 
     return ScoredValues(
         name, tuple(names), true, predicted, limits, tuple(regions), source,
-        None if weight is None else _weights(frame, weight),
-        None if groups is None else _groups(frame[resolve_column(frame.columns, groups)]), frame,
+        None if weight is None else read_weights(frame, weight),
+        None if groups is None else read_groups(frame[resolve_column(frame.columns, groups)]), frame,
     )  # fmt: skip
 
 

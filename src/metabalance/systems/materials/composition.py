@@ -1,7 +1,7 @@
 """Describes a compound by its formula alone: shares of elements, and statistics of their properties.
 
-The statistics are those of Ward, Agrawal, Choudhary & Wolverton, npj Computational Materials 2, 16028 (2016), known as
-Magpie; the properties come from the ``mendeleev`` package and differ from theirs.
+The statistics are those of Ward, Agrawal, Choudhary & Wolverton, npj Computational Materials 2, 16028 (2016),
+arXiv 1606.09551, known as Magpie; the properties come from the ``mendeleev`` package and differ from theirs.
 """
 
 from collections.abc import Sequence

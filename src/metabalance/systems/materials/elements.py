@@ -1,4 +1,8 @@
-"""Properties of the elements, from the ``mendeleev`` package (extra ``materials``), as one array."""
+"""Properties of the elements, from the ``mendeleev`` package (extra ``materials``), as one array.
+
+Mentel, "mendeleev - a Python resource for properties of chemical elements, ions and isotopes", 2014; it names the source
+of each property.
+"""
 
 import re
 from functools import lru_cache

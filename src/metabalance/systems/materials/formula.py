@@ -1,6 +1,7 @@
 """Reads chemical formulas: ``Al(NiB)2``, ``Fe0.62C0.000953``, ``CuSO4·5H2O``.
 
 Amounts may be decimals, groups may stand in brackets of any kind; charges and isotopes are refused, not guessed.
+The notation is that of IUPAC, "Nomenclature of Inorganic Chemistry", 2005.
 """
 
 import re

@@ -136,8 +136,8 @@ def read_compositions(folder: Path | None, file: str) -> tuple[list[str], Array]
         with lzma.open(path) as stream:
             content = read_limited(stream, f"the content of {path.name}").decode()
         rows = [row for row in csv.reader(io.StringIO(content, newline="")) if row][1:]
-        values = {"true": 1.0, "false": 0.0}
-        return [row[0] for row in rows], np.array([values.get(r[1].lower()) or float(r[1]) for r in rows])
+        values = {"true": "1", "false": "0"}
+        return [row[0] for row in rows], np.array([float(values.get(r[1].lower(), r[1])) for r in rows])
     except (OSError, ValueError, IndexError, EOFError, lzma.LZMAError) as error:
         raise DataError(f"{path} cannot be read ({error}); fetch the file again") from error
 

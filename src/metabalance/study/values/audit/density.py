@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from metabalance.data.target import QUANTITY_LEVELS
 from metabalance.judge.regions import GROUPS, Regions
 from metabalance.study.audit.classes import percent
 from metabalance.study.audit.parts import Part, amount, listed
@@ -15,7 +16,6 @@ from metabalance.study.values.audit.ties import resolution
 
 __all__ = ["check_density", "whole_levels"]
 
-CLASSES = 20  # whole numbers with at most so many different values may be classes
 SAME = 0.999  # correlation of two targets that say the same
 
 
@@ -62,7 +62,7 @@ def check_density(subject: ValueSubject, plan: ValuePlan) -> Part:
 def whole_levels(y: np.ndarray) -> np.ndarray | None:
     """The different values, if they are whole numbers and few enough for classes."""
     levels = np.unique(y)
-    return levels if len(levels) <= CLASSES and bool((levels == np.round(levels)).all()) else None
+    return levels if len(levels) <= QUANTITY_LEVELS and bool((levels == np.round(levels)).all()) else None
 
 
 def _rare(

@@ -6,13 +6,12 @@ import numpy as np
 from scipy.special import ndtri
 
 from metabalance.data.errors import DataError
-from metabalance.data.values import strata
 from metabalance.judge.regions import GROUPS
 from metabalance.study.audit.classes import percent
 from metabalance.study.audit.parts import Part
 from metabalance.study.values.audit.quick_model import ValueModel
 from metabalance.study.values.audit.subject import ValuePlan, ValueSubject
-from metabalance.study.values.kind import LEVELS, ROWS_A_FOLD
+from metabalance.study.values.kind import ROWS_A_FOLD
 
 __all__ = ["check_rare_rows", "check_value_folds", "check_value_metric", "value_splits"]
 
@@ -28,16 +27,11 @@ def value_splits(
     Raises:
         DataError: There are no such folds, even of rows dealt blindly.
     """
-    from metabalance.study.splits import make_splits
+    from metabalance.study.divide import deal
+    from metabalance.study.sources import ValueTable
 
-    tried = LEVELS[-1:] if time is not None else LEVELS
-    for most in tried:
-        try:
-            return make_splits(strata(table, most), folds=folds, seed=seed, groups=groups, time=time)
-        except DataError:
-            if most == tried[-1]:
-                raise
-    raise AssertionError
+    rows = ValueTable("the table", None, table, ("",) * table.shape[1], groups, time)
+    return deal(rows, folds=folds, seed=seed)
 
 
 def check_value_folds(subject: ValueSubject, plan: ValuePlan) -> Part:
