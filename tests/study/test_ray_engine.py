@@ -214,7 +214,7 @@ def bits(run):
     for split in run.splits:
         for candidate in run.candidates:
             fit = run.store.load(candidate.label, split.seed, split.fold)
-            probabilities = fit.pop("probabilities").tobytes()
+            probabilities = fit.pop("outputs").tobytes()
             del fit["seconds"]
             (fit["training"] or {}).pop("seconds", None)
             found[candidate.label, split.seed, split.fold] = (probabilities, repr(fit))
