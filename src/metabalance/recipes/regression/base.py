@@ -82,9 +82,9 @@ class ValueTask:
         Raises:
             ValueError: A target that is constant, values that are not finite, or bins that cannot be.
 
-        >>> task = ValueTask.of(torch.zeros(3, 1), [1.0, 2.0, 6.0], num_bins=5)
+        >>> task = ValueTask.of(torch.zeros(3, 1), [1.5, 2.5, 6.5], num_bins=5)
         >>> task.mean.item(), round(task.scale.item(), 4), task.bins[0].tolist()
-        (3.0, 2.1602, [0, 1, 4])
+        (3.5, 2.1602, [0, 1, 4])
         """
         y = as_values(values, columns=True)
         y = y.reshape(len(y), -1)
